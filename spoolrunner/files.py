@@ -1,0 +1,244 @@
+"""The few ways we change a disk, made durable.
+
+    with files.Changes() as disk:
+        disk.write(path, data)      beside, flushed, renamed over the old one
+        disk.move(source, target)   never replaces; both names of one file count as moved
+        disk.remove(path)
+
+On leaving the block every folder that was touched is flushed, destinations before sources; only
+then may anybody be told. Flushes are the whole budget of a spool (reference/spool.md 3.1), so
+changes that come together share one block, and a step that another must outlive gets its own.
+Every change spoolrunner makes to a disk goes through this module (and `beneath`, for what a job
+left), so that tests can stop at each one.
+Knows: errors. The only module that knows filelock.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from spoolrunner.errors import BadMachine
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+class Changes:
+    """Changes of a disk whose folders are flushed together when the block ends."""
+
+    def __init__(self) -> None:
+        self._targets: dict[Path, None] = {}
+        self._sources: dict[Path, None] = {}
+
+    def __enter__(self) -> "Changes":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.flush()
+
+    def flush(self) -> None:
+        """Make everything so far outlive a power cut. Destinations first: reference/spool.md 2.1."""
+        folders = [*self._targets, *(path for path in self._sources if path not in self._targets)]
+        self._targets.clear()
+        self._sources.clear()
+        for folder in folders:
+            sync_folder(folder)
+
+    def write(self, path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+        """Create or replace a whole file: readers see the old or the new one, never a part."""
+        draft = draft_of(path)
+        write_flushed(draft, data, mode)
+        os.rename(draft, path)
+        self._targets[path.parent] = None
+
+    def move(self, source: Path, target: Path) -> None:
+        """Rename without replacing anything. Raises FileExistsError, FileNotFoundError.
+
+        A power cut can leave one file under both names (reference/spool.md, finding 1); then
+        rename would silently do nothing (finding 2), so the earlier name is unlinked.
+        """
+        if _same_file(source, target):
+            os.unlink(source)
+        elif os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        else:
+            os.rename(source, target)
+        self._moved(source, target)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename over whatever is there. The source must have been flushed by its writer."""
+        if _same_file(source, target):
+            os.unlink(source)
+        else:
+            os.rename(source, target)
+        self._moved(source, target)
+
+    def remove(self, path: Path) -> None:
+        """Unlink; a file that is gone already is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self._sources[path.parent] = None
+
+    def touched(self, folder: Path) -> None:
+        """Flush this folder too: something in it was changed by other means."""
+        self._targets[folder] = None
+
+    def _moved(self, source: Path, target: Path) -> None:
+        self._targets[target.parent] = None
+        self._sources[source.parent] = None
+
+
+def draft_of(path: Path) -> Path:
+    """Where the next version of a file is written: beside it, always the same hidden name.
+
+    A fixed name, because there is one writer for each file; a draft that a crash left is then
+    overwritten by the next one instead of staying for ever. Hashed, to stay below 255 bytes.
+    """
+    return path.parent / f".draft-{hashlib.sha1(os.fsencode(path.name)).hexdigest()[:16]}"
+
+
+def write_flushed(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file and flush it. Not yet durable by name: its folder is not flushed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        os.fchmod(descriptor, mode)  # the umask is not ours to trust
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """os.write may be short without an error (reference/spool.md 2.1, rule 8)."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def append_flushed(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Add to the end of a file and flush it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, mode)
+    try:
+        write_all(descriptor, data)
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:
+    """Make a folder and its missing ancestors, each flushed into its parent; fine if it is there."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, mode)
+            os.chmod(path, mode)
+            sync_folder(path.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def read_regular(path: Path, limit_bytes: int) -> tuple[bytes, os.stat_result]:
+    """At most limit_bytes + 1 bytes of a regular file, never through a link, never blocking.
+
+    Raises OSError with ELOOP for a link, EINVAL for what is not a regular file.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = os.open(path, flags)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return _read(descriptor, limit_bytes + 1), about
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    parts = []
+    while most > 0 and (part := os.read(descriptor, most)):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def being_written(path: Path) -> bool | None:
+    """Has somebody this file open for writing? None: the kernel won't tell (another's file, NFS).
+
+    A read lease is only granted while nobody writes; it is given back at once, because a held one
+    makes a writer's open wait (fcntl(2), F_SETLEASE; reference/spool.md 2.4).
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return True if error.errno == errno.EAGAIN else None
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _same_file(first: Path, second: Path) -> bool:
+    try:
+        return os.path.samestat(os.lstat(first), os.lstat(second))
+    except FileNotFoundError:
+        return False
+
+
+class Lock:
+    """A kernel lock on a file that is never unlinked: the kernel says who is alive.
+
+    filelock falls back to a weaker lock where flock is missing unless told not to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path, mode=PRIVATE_FILE, fallback_to_soft=False, thread_local=False)
+
+    def take(self, timeout_s: float = 0) -> bool:
+        """True if it is ours now."""
+        try:
+            self._lock.acquire(timeout=timeout_s)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout_s: float) -> Iterator[None]:
+    """Hold a lock for a block. Raises BadMachine if somebody else holds it longer than that."""
+    lock = Lock(path)
+    if not lock.take(timeout_s):
+        raise BadMachine(
+            f"Another process holds {path.name} for more than {timeout_s:g} s.", kind="lock_held"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
