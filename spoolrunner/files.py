@@ -86,6 +86,11 @@ class Changes:
             os.rename(source, target)
         self._moved(source, target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for a file. Raises FileExistsError."""
+        os.link(source, target)
+        self._targets[target.parent] = None
+
     def remove(self, path: Path) -> None:
         """Unlink; a file that is gone already is fine."""
         with contextlib.suppress(FileNotFoundError):
@@ -160,6 +165,13 @@ def make_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
+def set_owner(path: Path, mode: int, group: int | None) -> None:
+    """Mode and group as we want them, whatever the umask; None leaves the group."""
+    if group is not None:
+        os.chown(path, -1, group)
+    os.chmod(path, mode)
+
+
 def read_regular(path: Path, limit_bytes: int) -> tuple[bytes, os.stat_result]:
     """At most limit_bytes + 1 bytes of a regular file, never through a link, never blocking.
 
@@ -228,6 +240,26 @@ class Lock:
 
     def release(self) -> None:
         self._lock.release()
+
+
+def is_locked(path: Path) -> bool | None:
+    """Does somebody hold this lock now? None: we may not look.
+
+    Takes it shared for an instant; whoever wants it for good must be ready to try twice.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 @contextlib.contextmanager

@@ -97,13 +97,18 @@ class Need(Frozen, frozen=True, kw_only=True):
     job: str
 
 
-class Output(Frozen, frozen=True, kw_only=True):
-    """size in bytes; sha256 in hex; excluded: why it was kept back from medium privacy, or ""."""
+class Output(Frozen, frozen=True, kw_only=True, omit_defaults=True):
+    """size in bytes; sha256 in hex; excluded: why it was kept back from medium privacy, or "".
+
+    rows, columns: of a table that was checked for medium privacy.
+    """
 
     level: Level
     size: int
     sha256: str
     excluded: str = ""
+    rows: int | None = None
+    columns: int | None = None
 
 
 class Job(Record, kw_only=True):
@@ -111,7 +116,9 @@ class Job(Record, kw_only=True):
 
     sequence: order over the whole spool. message: ours, public. reference: short, for the telephone.
     attempt: 0 before the first start. not_counted: attempts ended by maintenance or a reboot.
-    boot_id: of the machine, when the attempt was started. cancel: "", "user" or "admin".
+    boot_id, started_monotonic_s: of the machine, when the attempt was started (times out by it).
+    action_repo, action_commit: of a reusable action, whose files it runs on instead of the study's.
+    cancel: "", "user" or "admin".
     """
 
     identifier: str
@@ -128,6 +135,9 @@ class Job(Record, kw_only=True):
     executor: str | None = None
     phase: Phase = Phase.WAITING
     boot_id: str | None = None
+    started_monotonic_s: float | None = None
+    action_repo: str | None = None
+    action_commit: str | None = None
     cancel: str = ""
     created_at: str = ""
     updated_at: str = ""
@@ -149,6 +159,7 @@ class Request(Record, kw_only=True):
 
     jobs is empty until the commit has been fetched and the plan made (expanded is False).
     source: inbox, job-server, bundle, submit, retry. notes: what the plan told the person.
+    message: why it is not expanded yet. cancel: "" or "user", for all of it. uid: who dropped it.
     """
 
     format: int = FORMAT
@@ -165,7 +176,9 @@ class Request(Record, kw_only=True):
     created_at: str
     completed_at: str | None = None
     source: str = "inbox"
-    submitted_by: str = ""
+    uid: int = -1
+    message: str = ""
+    cancel: str = ""
     retry_of: str | None = None
     codelists_ok: bool = True
     notes: list[str] = []

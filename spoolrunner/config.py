@@ -1,0 +1,293 @@
+"""The configuration: where settings come from, and what must hold between them.
+
+    the environment  >  the last env file  >  ...  >  the first env file  >  the default
+
+Env files are those of the command line, else `SPOOLRUNNER_ENV`, else the system's. The current
+folder is never looked at: a study could bring an env file of its own. Nothing is begun with half a
+configuration: every problem is found before the first is told, and no value of a secret is ever
+part of what is told. Knows: settings, envfile, errors. The only module that reads the environment.
+"""
+
+import dataclasses
+import difflib
+import grp
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spoolrunner import envfile, settings
+from spoolrunner.errors import BadConfig
+from spoolrunner.settings import Config, Machine, Setting
+
+__all__ = ["Config", "load"]
+
+SYSTEM_ENV_FILE = Path("/etc/spoolrunner/spoolrunner.env")
+MAX_FILE_BYTES = 1 << 20
+
+# What job-runner 2.52.3 and its HEAD know and we have no use for (reference, appendix A).
+FOREIGN = (
+    "BACKENDS *_JOB_SERVER_TOKEN *_CLIENT_TOKENS *_MAX_WORKERS *_MAX_DB_WORKERS *_JOB_CPU_COUNT "
+    "*_JOB_MEMORY_LIMIT BACKUPS_PATH CONTROLLER_TASK_API_* DATA_CHECK_* DOCKER_HOST_VOLUME_DIR "
+    "DOCKER_MAX_LOG_SEGMENTS_PER_JOB DOCKER_PROXY ENABLE_MAINTENANCE_MODE_THREAD "
+    "ENABLE_PERMISSIONS_WORKAROUND EXECUTION_API IMAGE_PULL_TIMEOUT JOB_LOOP_INTERVAL "
+    "MAINTENANCE_ENABLED_BACKENDS MAINTENANCE_POLL_INTERVAL OTEL_* STATA_LICENSE_REPO STATS_* "
+    "TICK_POLL_INTERVAL"
+).split()
+
+
+class Given(NamedTuple):
+    """A text somebody gave to a setting, and where: "the environment" or "FILE, line N"."""
+
+    text: str
+    where: str
+
+
+class Problems(dict[str, str]):
+    """What to blame -> a sentence. Only the first for each, so that nothing is said twice."""
+
+    def add(self, name: str, sentence: str) -> None:
+        self.setdefault(name, sentence)
+
+
+def load(environ: Mapping[str, str], env_files: Sequence[Path] = ()) -> Config:
+    """Read, check and derive every setting.
+
+    environ: the process's environment. env_files: of the command line, a later one wins.
+    Raises BadConfig with every problem there is.
+    """
+    problems, warnings = Problems(), list[str]()
+    layers = [_read_env_file(path, problems, warnings) for path in _chosen(environ, env_files)]
+    layers.append({name: Given(text, "the environment") for name, text in environ.items()})
+    given: dict[str, Given] = {}
+    for layer in layers:
+        given |= _known(layer, problems)
+    config = _parsed(given, problems)
+    for name, sentence in _broken(config, given):
+        problems.add(name, sentence)
+    if problems:
+        raise BadConfig(list(problems.values()), hint="Correct these settings and start again.")
+    ignored = {name for layer in layers for name in layer if _is_foreign(name)}
+    return dataclasses.replace(
+        config, ignored=tuple(sorted(ignored)), warnings=(*warnings, *_warnings(config))
+    )
+
+
+# --- env files
+
+
+def _chosen(environ: Mapping[str, str], env_files: Sequence[Path]) -> Sequence[Path]:
+    if env_files:
+        return env_files
+    if named := environ.get("SPOOLRUNNER_ENV"):
+        return [Path(named)]
+    return [SYSTEM_ENV_FILE] if SYSTEM_ENV_FILE.exists() else []
+
+
+def _read_env_file(path: Path, problems: Problems, warnings: list[str]) -> dict[str, Given]:
+    try:
+        text, mode = _read(path)
+    except (OSError, ValueError) as error:
+        problems.add(str(path), f"The env file {path} cannot be read: {_reason(error)}.")
+        return {}
+    layer = dict(_assignments(text, path, problems))
+    if mode & stat.S_IROTH and any(_is_secret(name) for name in layer):
+        warnings.append(f"{path} holds secrets and can be read by everybody; chmod 600 {path}")
+    warnings += [sentence for name in layer if (sentence := _misspelt(name, layer[name].where))]
+    return layer
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """Text and mode of the same open file. Raises OSError, or ValueError if it is no UTF-8 text."""
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ValueError
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        return text, os.fstat(file.fileno()).st_mode
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return "it is not UTF-8 text of at most 1 MiB"
+
+
+def _assignments(text: str, path: Path, problems: Problems) -> Iterator[tuple[str, Given]]:
+    for line in envfile.parse(text):
+        where = f"{path}, line {line.number}"
+        if line.name:
+            yield line.name, Given(line.value, where)
+        else:
+            problems.add(where, f"{where}: is not of the form NAME=value; are its quotes closed?")
+
+
+def _misspelt(name: str, where: str) -> str:
+    known = settings.table()
+    if name in known or _is_secret(name) or _is_foreign(name):
+        return ""
+    near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+    return f"{where}: {name} is not a setting; did you mean {near[0]}?" if near else ""
+
+
+# --- from texts to a Config
+
+
+def _is_foreign(name: str) -> bool:
+    return name not in settings.table() and any(fnmatchcase(name, each) for each in FOREIGN)
+
+
+def _is_secret(name: str) -> bool:
+    setting = settings.table().get(name.removesuffix("_FILE"))
+    return setting is not None and setting.secret
+
+
+def _known(layer: Mapping[str, Given], problems: Problems) -> dict[str, Given]:
+    """What a layer says of our settings; a secret's file is replaced by what it holds."""
+    found = {}
+    for name, setting in settings.table().items():
+        value, file = layer.get(name), layer.get(f"{name}_FILE") if setting.secret else None
+        if value and value.text.strip():
+            found[name] = value
+        if file and file.text:
+            if name in found:
+                problems.add(name, f"{name} and {name}_FILE ({file.where}): give one of the two.")
+            found[name] = Given(_secret_in(name, file, problems), f"{name}_FILE")
+    return found
+
+
+def _secret_in(name: str, given: Given, problems: Problems) -> str:
+    told = f"{name}_FILE ({given.where}): {given.text}"
+    try:
+        text, mode = _read(Path(given.text))
+    except (OSError, ValueError) as error:
+        problems.add(name, f"{told} cannot be read: {_reason(error)}.")
+        return ""
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        problems.add(name, f"{told} is open to everybody on this machine; make it mode 0600.")
+    elif not text.strip():
+        problems.add(name, f"{told} is empty.")
+    return text.strip()
+
+
+def _parsed(given: Mapping[str, Given], problems: Problems) -> Config:
+    machine = Machine(os.getuid(), os.getgid(), os.cpu_count() or 1)
+    values: dict[str, Any] = {}
+    for setting in settings.table().values():
+        made = setting.default
+        default = made if isinstance(made, str) else made(values, machine)
+        values[setting.field] = _placed(_value_of(setting, given, default, problems))
+    return Config(**values)
+
+
+def _value_of(
+    setting: Setting, given: Mapping[str, Given], default: str, problems: Problems
+) -> object:
+    asked = given.get(setting.name)
+    if asked is None:
+        return setting.read(default)
+    try:
+        return setting.read(asked.text.strip())
+    except ValueError as error:
+        shown = "" if setting.secret else f"'{asked.text}' "
+        problems.add(setting.name, f"{setting.name} ({asked.where}): {shown}{error}.")
+        # go on with the default: what is wrong elsewhere is to be told as well
+        return setting.read(default)
+
+
+def _placed(value: object) -> object:
+    return value.expanduser().absolute() if isinstance(value, Path) else value
+
+
+# --- what must hold between settings
+
+Problem = tuple[str, str]  # the setting to blame, the sentence
+
+
+def _broken(config: Config, given: Mapping[str, Given]) -> Iterator[Problem]:
+    if not config.dummy_data:
+        yield from _broken_with_real_data(config, given)
+    yield from _broken_privacy(config)
+    yield from _broken_presto(config)
+    yield from _broken_reports(config)
+    yield from _broken_users(config)
+    if config.git_mirror_dir:
+        yield from _broken_mirror(config.git_mirror_dir)
+
+
+def _broken_with_real_data(config: Config, given: Mapping[str, Given]) -> Iterator[Problem]:
+    why = f"because backend '{config.backend}' holds real data"
+    for name in ("HIGH_PRIVACY_STORAGE_BASE", "MEDIUM_PRIVACY_STORAGE_BASE"):
+        folder = getattr(config, name.lower())
+        if name not in given:
+            yield name, f"{name} must be set, {why}."
+        elif any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+            yield name, f"{name}: {folder} lies in a git work tree, from where it could be pushed."
+    if config.allow_local_git_repos:
+        yield "ALLOW_LOCAL_GIT_REPOS", f"ALLOW_LOCAL_GIT_REPOS must be false, {why}."
+
+
+def _broken_privacy(config: Config) -> Iterator[Problem]:
+    """Whoever may read medium privacy must not thereby reach anything of high privacy."""
+    medium = config.medium_privacy_storage_base.resolve()
+    for name in (
+        "HIGH_PRIVACY_STORAGE_BASE",
+        "HIGH_PRIVACY_ARCHIVE_DIR",
+        "HIGH_PRIVACY_VOLUME_DIR",
+    ):
+        if getattr(config, name.lower()).resolve().is_relative_to(medium):
+            yield name, f"{name} must not lie in MEDIUM_PRIVACY_STORAGE_BASE ({medium})."
+
+
+def _broken_presto(config: Config) -> Iterator[Problem]:
+    certificate, key = config.presto_tls_cert_path, config.presto_tls_key_path
+    names = "PRESTO_TLS_CERT_PATH", "PRESTO_TLS_KEY_PATH"
+    if bool(certificate) != bool(key):
+        yield names[0], f"{names[0]} and {names[1]}: set both or neither."
+    for name, path in zip(names, (certificate, key), strict=True):
+        if path and not path.is_file():
+            yield name, f"{name}: there is no file {path}."
+
+
+def _broken_reports(config: Config) -> Iterator[Problem]:
+    if config.job_server_endpoint and not config.job_server_token:
+        yield "JOB_SERVER_TOKEN", "JOB_SERVER_ENDPOINT is set, but JOB_SERVER_TOKEN is not."
+    if config.reports == "send" and not config.job_server_endpoint:
+        yield "JOB_SERVER_ENDPOINT", "REPORTS is `send`, but JOB_SERVER_ENDPOINT is not set."
+
+
+def _broken_users(config: Config) -> Iterator[Problem]:
+    uid, gid = config.job_user
+    if uid == 0:
+        yield "JOB_USER", "JOB_USER: a job never runs as root; choose another uid."
+    elif os.getuid() != 0 and (uid, gid) != (os.getuid(), os.getgid()):
+        yield "JOB_USER", f"JOB_USER: only root can run jobs as {uid}:{gid}; leave it unset."
+    for name in ("SPOOL_GROUP", "MEDIUM_PRIVACY_GROUP"):
+        group = getattr(config, name.lower())
+        if group and not _is_group(group):
+            yield name, f"{name}: this machine has no group '{group}'."
+
+
+def _is_group(name: str) -> bool:
+    try:
+        return bool(grp.getgrnam(name))
+    except KeyError:
+        return False
+
+
+def _broken_mirror(mirror: Path) -> Iterator[Problem]:
+    if not mirror.is_dir():
+        yield "GIT_MIRROR_DIR", f"GIT_MIRROR_DIR: there is no folder {mirror}."
+        return
+    found = mirror.stat()
+    if found.st_uid not in (0, os.getuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield "GIT_MIRROR_DIR", f"GIT_MIRROR_DIR: others than we or root can write in {mirror}."
+
+
+def _warnings(config: Config) -> Iterator[str]:
+    if config.database_access_network == "bridge":
+        yield "DATABASE_ACCESS_NETWORK is `bridge`: database jobs can reach other networks."
+    if not config.dummy_data and "*" in config.allowed_github_orgs:
+        yield "ALLOWED_GITHUB_ORGS is `*`: studies of anybody run against real data."

@@ -1,0 +1,125 @@
+"""The book: all active requests, in memory as they are on disk, and the one who writes in it.
+
+Only the mover's thread changes it. Other threads tell what became of their work and, where the
+next step must not outrun the disk, wait until it is flushed. Many notes become one flush.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+from spoolrunner.request import Job, Request, overall_status
+from spoolrunner.runner import clock
+from spoolrunner.spool.requests import Requests
+
+log = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """The mover has stopped: drop everything, the next runner finds it as it is."""
+
+
+class Book:
+    """requests: identifier -> request, in order of acceptance."""
+
+    def __init__(self, store: Requests, wake: Callable[[], None]) -> None:
+        self.store = store
+        self.requests: dict[str, Request] = {}
+        self._spellings: dict[str, str] = {}
+        self.ended: list[tuple[Request, Job]] = []
+        self._wake = wake
+        self._dirty: dict[str, Request] = {}
+        self._told: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = (
+            queue.SimpleQueue()
+        )
+        self._unsaved: list[threading.Event] = []
+        self._stopped = threading.Event()
+
+    def add(self, request: Request) -> None:
+        """A request whose file is durably in running/ already."""
+        self.requests[request.identifier] = request
+        self._spellings[request.identifier.lower()] = request.identifier
+
+    def find(self, identifier: str) -> Request | None:
+        """By any spelling of its case: two that differ only in case would share files."""
+        return self.requests.get(self._spellings.get(identifier.lower(), ""))
+
+    def drop(self, request: Request) -> None:
+        self.requests.pop(request.identifier, None)
+        self._spellings.pop(request.identifier.lower(), None)
+        self._dirty.pop(request.identifier, None)
+
+    def tell(self, change: Callable[[], None]) -> None:
+        """From a thread: have the mover make this change; returns once it is flushed.
+
+        Raises Stopping if the mover has stopped.
+        """
+        flushed = threading.Event()
+        self._told.put((change, flushed))
+        self._wake()
+        while not flushed.wait(timeout=1):
+            if self._stopped.is_set():
+                raise Stopping
+
+    def note(self, request: Request, job: Job, **fields: object) -> None:
+        """From a thread: change fields of a job; returns once it is flushed."""
+        self.tell(lambda: self.change(request, job, **fields))
+
+    def hear(self) -> None:
+        """Make the changes that threads have told. Mover's thread, as everything below."""
+        while not self._told.empty():
+            change, flushed = self._told.get()
+            change()
+            self._unsaved.append(flushed)
+
+    def change(self, request: Request, job: Job, **fields: object) -> None:
+        """Change fields of a job; notices when it ends."""
+        was_active = job.active
+        for name, value in fields.items():
+            setattr(job, name, value)
+        job.updated_at = clock.now()
+        if was_active and not job.active:
+            job.completed_at = job.completed_at or job.updated_at
+            self.ended.append((request, job))
+        self.changed(request)
+
+    def changed(self, request: Request) -> None:
+        """The request has to be written."""
+        if request.identifier in self.requests:
+            self._dirty[request.identifier] = request
+
+    def save(self) -> list[Request]:
+        """Write all that changed with one flush, then let those go on who waited for it.
+
+        Returns the requests whose files a person has withdrawn or changed.
+        """
+        dirty, self._dirty = list(self._dirty.values()), {}
+        for request in dirty:
+            _settle(request)
+        touched = self.store.save(dirty) if dirty else []
+        unsaved, self._unsaved = self._unsaved, []
+        for flushed in unsaved:
+            flushed.set()
+        return touched
+
+    def finished(self) -> list[Request]:
+        """Requests that are expanded and whose jobs have all ended."""
+        return [
+            request
+            for request in self.requests.values()
+            if request.expanded and request.jobs and request.status.final
+        ]
+
+    def stop(self) -> None:
+        """Whoever tells something from now on is sent away."""
+        self._stopped.set()
+
+
+def _settle(request: Request) -> None:
+    """The request's own status and time follow from its jobs'."""
+    if not request.expanded:
+        return
+    request.status = overall_status(request.jobs)
+    if request.status.final and request.completed_at is None:
+        request.completed_at = clock.now()

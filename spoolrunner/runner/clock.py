@@ -1,0 +1,19 @@
+"""Time: wall time is for people, monotonic time for durations, the boot id tells reboots apart."""
+
+import functools
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+monotonic_s = time.monotonic
+
+
+def now() -> str:
+    """ISO 8601 UTC in milliseconds with Z."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@functools.cache
+def boot_id() -> str:
+    """Changes with every boot of the machine (random(4))."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

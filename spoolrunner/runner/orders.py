@@ -1,0 +1,73 @@
+"""Orders: flags and orders of the operator, as files in control/.
+
+    control/paused                 start nothing new
+    control/cancel/ID[@ACTION]     a person's wish; control/kill/...: an operator's
+
+An order is unlinked when it has been carried out, so a restart carries it out again.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from spoolrunner import files
+from spoolrunner.request import Job, Request
+from spoolrunner.spool.rooms import Rooms
+
+BY = {"cancel": "user", "kill": "admin"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """by: "user" or "admin". action "": all of the request."""
+
+    path: Path
+    by: str
+    identifier: str
+    action: str
+
+
+def paused(rooms: Rooms) -> bool:
+    return (rooms.control / "paused").exists()
+
+
+def orders(rooms: Rooms) -> list[Order]:
+    """Every order not carried out yet."""
+    found = []
+    for verb, by in BY.items():
+        for name in _names(rooms.control / verb):
+            identifier, _, action = name.partition("@")
+            found.append(Order(rooms.control / verb / name, by, identifier, action))
+    return found
+
+
+def give(rooms: Rooms, verb: str, identifier: str, action: str = "") -> None:
+    """Leave an order for the mover. Raises OSError if control/ can't be written."""
+    name = f"{identifier}@{action}" if action else identifier
+    files.make_folder(rooms.control / verb)
+    with files.Changes() as disk:
+        disk.write(rooms.control / verb / name, b"")
+
+
+def poke(rooms: Rooms) -> None:
+    """Wake a mover that may be waiting: any change in control/ does."""
+    with files.Changes() as disk:
+        disk.write(rooms.control / "wake", b"")
+
+
+def done(given: list[Order]) -> None:
+    with files.Changes() as disk:
+        for order in given:
+            disk.remove(order.path)
+
+
+def meant(order: Order, request: Request) -> list[Job]:
+    """The jobs of the request that an order is about and that have not ended."""
+    return [job for job in request.jobs if job.active and order.action in ("", job.action)]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,108 @@
+"""The registry: which repository and database a workspace belongs to.
+
+A workspace belongs to the repository and db of its first request; another is refused, because its
+published outputs were made from that database. Two names that fold to the same are never mixed:
+the file is named by the folded name.
+"""
+
+from pathlib import Path
+
+from spoolrunner import files
+from spoolrunner.drop import folder_name
+from spoolrunner.errors import BadRequest
+from spoolrunner.index import WorkspaceIndex
+from spoolrunner.record import changed, from_json, to_json
+from spoolrunner.request import WorkspaceRef
+from spoolrunner.spool.rooms import Rooms
+
+
+def path_of(rooms: Rooms, workspace: str) -> Path:
+    return rooms.workspaces / f"{folder_name(workspace).casefold()}.json"
+
+
+def find(rooms: Rooms, workspace: str) -> WorkspaceIndex | None:
+    """None if it was never seen. Raises BadMachine for a torn file."""
+    path = path_of(rooms, workspace)
+    try:
+        return from_json(path.read_bytes(), WorkspaceIndex, str(path))
+    except FileNotFoundError:
+        return None
+
+
+def every(rooms: Rooms) -> list[WorkspaceIndex]:
+    """All known workspaces, by name."""
+    paths = sorted(rooms.workspaces.glob("[!.]*.json"))
+    return [from_json(path.read_bytes(), WorkspaceIndex, str(path)) for path in paths]
+
+
+def numbered(rooms: Rooms, number: int) -> WorkspaceRef:
+    """The workspace that a v1 request names by workspace_id. Raises BadRequest."""
+    for index in every(rooms):
+        if index.number == number:
+            return WorkspaceRef(
+                name=index.name, repo=index.repo, branch=index.branch, db=index.db
+            )
+    raise BadRequest(
+        f"There is no workspace number {number} here.",
+        kind="unknown_workspace",
+        hint="Register it first, or give the workspace itself.",
+    )
+
+
+def check(rooms: Rooms, wanted: WorkspaceRef) -> WorkspaceIndex | None:
+    """The known workspace this request is for, or None for a new one.
+
+    Raises BadRequest if the name is another's, or belongs to another repository or database.
+    """
+    known = find(rooms, wanted.name)
+    if known is None:
+        return None
+    if known.name != wanted.name:
+        raise BadRequest(
+            f"The workspace name {wanted.name!r} can't be told from {known.name!r} on disk.",
+            kind="workspace_name_taken",
+        )
+    for what, ours, theirs in (("repository", known.repo, wanted.repo), ("db", known.db, wanted.db)):
+        if ours != theirs:
+            raise BadRequest(
+                f"The workspace {known.name!r} belongs to the {what} {ours}, not to {theirs}.",
+                kind="workspace_mismatch",
+                hint="Use another workspace, or `spoolrunner workspace add --force`.",
+            )
+    return known
+
+
+def add(rooms: Rooms, wanted: WorkspaceRef, *, numbered: bool, force: bool = False) -> int:
+    """Remember a workspace; returns its number (0: not numbered).
+
+    Raises BadRequest for a known one that differs, unless force.
+    """
+    known = find(rooms, wanted.name) if force else check(rooms, wanted)
+    if known and not force and (not numbered or known.number):
+        if numbered and known.branch != wanted.branch:
+            raise BadRequest(
+                f"The workspace {known.name!r} is registered with the branch {known.branch}.",
+                kind="workspace_mismatch",
+            )
+        return known.number
+    number = known.number if known else 0
+    if numbered and not number:
+        number = 1 + max((index.number for index in every(rooms)), default=0)
+    with files.Changes() as disk:
+        disk.write(path_of(rooms, wanted.name), to_json(_index(known, wanted, number)))
+    return number
+
+
+def _index(known: WorkspaceIndex | None, wanted: WorkspaceRef, number: int) -> WorkspaceIndex:
+    if known:
+        return changed(
+            known, repo=wanted.repo, branch=wanted.branch, db=wanted.db, number=number
+        )
+    return WorkspaceIndex(
+        name=wanted.name,
+        folder=folder_name(wanted.name),
+        repo=wanted.repo,
+        branch=wanted.branch,
+        db=wanted.db,
+        number=number,
+    )

@@ -1,0 +1,83 @@
+"""Wait until something may have changed.
+
+A wake-up is a hint, never news: it says "look again" and nothing else, so many become one and a
+lost one costs only the time to the next timer. The folder's events come through watchdog, whose
+handler must do nothing but set a flag: an exception there ends its thread for good, and a queue
+overflow is not told (reference/houses.md 1.10). The only module that knows watchdog.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+# Reading and closing a file changes nothing; without this filter our own looks would wake us.
+CHANGES = ("created", "moved", "modified", "deleted", "closed")
+
+
+class Wake:
+    """A flag that any thread may set and one thread waits for."""
+
+    def __init__(self) -> None:
+        self._flag = threading.Event()
+        self._folders: dict[Path, int] = {}
+        self._observer: BaseObserver | None = None
+
+    def set(self) -> None:
+        self._flag.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """True if something may have changed, False if the time ran out."""
+        woken = self._flag.wait(max(0.0, timeout_s))
+        self._flag.clear()
+        return woken
+
+    def watch(self, folders: Sequence[Path]) -> bool:
+        """Be woken by changes in these folders. False: no events here, only the timer works.
+
+        Safe to repeat: a folder that was replaced by another is watched anew, because the old
+        watch stays silent for ever (reference/spool.md 2.6).
+        """
+        inodes = {folder: _inode(folder) for folder in folders}
+        if inodes == self._folders and self._observer is not None and self._observer.is_alive():
+            return True
+        self.close()
+        with contextlib.suppress(OSError):
+            self._observer = _observe(list(inodes), _Hint(self._flag))
+            self._folders = inodes
+        return self._observer is not None
+
+    def close(self) -> None:
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer = None
+        self._folders = {}
+
+
+class _Hint(FileSystemEventHandler):
+    def __init__(self, flag: threading.Event) -> None:
+        self._flag = flag
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in CHANGES:
+            self._flag.set()
+
+
+def _observe(folders: list[Path], handler: FileSystemEventHandler) -> BaseObserver:
+    observer = Observer()
+    for folder in folders:
+        observer.schedule(handler, os.fspath(folder), recursive=False)
+    observer.start()
+    return observer
+
+
+def _inode(folder: Path) -> int:
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return 0
