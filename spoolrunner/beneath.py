@@ -1,4 +1,4 @@
-"""Beneath: reaching, copying and removing what lies in a folder that somebody else has filled.
+"""Beneath: reaching and removing what lies in a folder that somebody else has filled.
 
 A job may leave anything: links to /etc, links to itself, pipes, devices, folders without
 permission, a thousand folders deep. Here every name is opened without following links, one step at
@@ -9,33 +9,38 @@ Knows: files. Needs /proc, to open for reading what is held by an O_PATH handle.
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from spoolrunner import files
 
-FICLONE = 0x40049409  # ioctl_ficlone(2): share the blocks, copy on write
-CHUNK_BYTES = 1 << 30
-_NOT_HERE = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM}
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
 class Found:
-    """Something beneath a folder. path: relative to it, may hold any byte (surrogateescape)."""
+    """Something beneath a folder. path: relative to it, may hold any byte (surrogateescape).
+
+    shut: why a folder was not entered, or "".
+    """
 
     path: str
     about: os.stat_result
+    shut: str = ""
 
     @property
     def regular(self) -> bool:
         return stat.S_ISREG(self.about.st_mode)
+
+    @property
+    def folder(self) -> bool:
+        return stat.S_ISDIR(self.about.st_mode)
 
     @property
     def kind(self) -> str:
@@ -74,70 +79,200 @@ class Tree:
         os.close(self._top)
 
     def make_ours(self) -> None:
-        """Nobody but us can reach into it any more: only what was opened before is still open."""
+        """Nobody else can reach into it any more."""
         if os.fstat(self._top).st_uid != os.geteuid():
             os.fchown(self._top, os.geteuid(), os.getegid())
         os.fchmod(self._top, files.PRIVATE_FOLDER)
 
-    def walk(self, deepest_bytes: int) -> Iterator[Found]:
-        """Everything in it that is not a folder, and folders that can't be entered or whose path is
-        longer than deepest_bytes. In no order; a million files take a few seconds."""
-        waiting = [""]
-        while waiting:
-            folder = waiting.pop()
-            with self._entered(folder) as descriptor:
-                entries = list(_stat_all(descriptor, folder))
-            for found in entries:
-                if stat.S_ISDIR(found.about.st_mode) and self._may_enter(found, deepest_bytes):
-                    waiting.append(found.path)
-                else:
-                    yield found
+    def hand_over(self, user: int, group: int) -> None:
+        """Give all of it to the job's user, links themselves included. Only root can."""
+        if user == os.geteuid():
+            return
+        for folder, found in self._walk(sys.maxsize):
+            name = os.path.basename(found.path)
+            os.chown(name, user, group, dir_fd=folder, follow_symlinks=False)
+        os.fchown(self._top, user, group)
 
-    def _may_enter(self, found: Found, deepest_bytes: int) -> bool:
-        if len(os.fsencode(found.path)) > deepest_bytes:
-            return False
-        try:
-            with self._entered(found.path):
-                return True
-        except PermissionError:
-            return False
+    def walk(self, deepest_bytes: int) -> Iterator[Found]:
+        """Everything in it, in no order. Folders with longer paths than this are not entered.
+
+        A million files take some seconds.
+        """
+        for _, found in self._walk(deepest_bytes):
+            yield found
 
     def open(self, path: str) -> int:
         """A descriptor for reading a regular file. Raises OSError: EINVAL if it is not regular."""
-        with self._parent(path) as (folder, name):
-            handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    raise OSError(errno.EINVAL, "not a regular file", path)
-                return _reopen(handle, _READ)
-            finally:
-                os.close(handle)
+        with self._parent(path) as (folder, name), _handle(name, folder) as handle:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", path)
+            return _reopen(handle, _READ)
 
     def create(self, path: str, mode: int) -> int:
-        """A descriptor for writing a new file; whatever is in its way is removed, links included."""
-        with self._way(path) as (folder, name):
+        """A descriptor for writing a new file. Whatever is in its way is removed, also a link where
+        a folder has to be: a study's `output -> /etc` must not redirect what we write."""
+        with self._parent(path, make=True) as (folder, name):
             _remove_entry(folder, name)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(name, flags, mode, dir_fd=folder)
             os.fchmod(descriptor, mode)
             return descriptor
 
-    def move_out(self, path: str, target: Path) -> Path:
-        """Rename a file of it over target. Returns the folder it lay in, which is to be flushed."""
+    def move_out(self, path: str, target: Path) -> None:
+        """Rename a file of it over target."""
         with self._parent(path) as (folder, name):
             os.rename(name, target, src_dir_fd=folder)
-        return (self.folder / path).parent
 
     def remove(self, path: str) -> None:
-        """Unlink one name."""
-        with self._parent(path) as (folder, name), contextlib.suppress(FileNotFoundError):
+        """Remove whatever has this name; nothing there is fine."""
+        with contextlib.suppress(FileNotFoundError), self._parent(path) as (folder, name):
+            _remove_entry(folder, name)
+
+    def _walk(self, deepest_bytes: int) -> Iterator[tuple[int, Found]]:
+        """With the descriptor of the folder each lies in, open until the next is asked for."""
+        waiting = [""]
+        while waiting:
+            path = waiting.pop()
+            with self._folder(path) as folder:
+                for found in _listed(folder, path):
+                    shut = _why_shut(folder, found, deepest_bytes)
+                    if found.folder and not shut:
+                        waiting.append(found.path)
+                    yield folder, replace(found, shut=shut) if shut else found
+
+    @contextlib.contextmanager
+    def _parent(self, path: str, make: bool = False) -> Iterator[tuple[int, str]]:
+        parent, _, name = path.rpartition("/")
+        with self._folder(parent, make) as folder:
+            yield folder, name
+
+    @contextlib.contextmanager
+    def _folder(self, path: str, make: bool = False) -> Iterator[int]:
+        folder = os.dup(self._top)
+        try:
+            for name in path.split("/") if path else ():
+                below = _make_and_enter(folder, name) if make else _enter(folder, name)
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def _listed(folder: int, path: str) -> list[Found]:
+    prefix = f"{path}/" if path else ""
+    with os.scandir(folder) as entries:
+        return [Found(prefix + entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+
+
+def _why_shut(folder: int, found: Found, deepest_bytes: int) -> str:
+    if not found.folder:
+        return ""
+    if len(os.fsencode(found.path)) > deepest_bytes:
+        return "its path is too long"
+    try:
+        os.close(_enter(folder, os.path.basename(found.path)))
+    except PermissionError:
+        return "we have no permission to enter it"
+    return ""
+
+
+@contextlib.contextmanager
+def _handle(name: str, folder: int) -> Iterator[int]:
+    """A handle on whatever has this name: opening it so has no effect on pipes and devices."""
+    handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _reopen(handle: int, flags: int) -> int:
+    path = f"/proc/self/fd/{handle}"
+    try:
+        return os.open(path, flags)
+    except PermissionError:  # ours, but the job took the permissions away (mode 000)
+        os.chmod(path, files.PRIVATE_FOLDER)
+        return os.open(path, flags)
+
+
+def _enter(folder: int, name: str) -> int:
+    with _handle(name, folder) as handle:
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+        return _reopen(handle, _FOLDER)
+
+
+def _make_and_enter(folder: int, name: str) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=folder)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=folder)
+    return _enter(folder, name)
 
-    def hand_over(self, user: int, group: int) -> None:
-        """Give all of it to the job's user. Only root can give to another."""
-        if (user, group) == (os.geteuid(), os.getegid()):
-            return
-        self._each(lambda folder, name: os.lchown_at(folder, name, user, group))
 
-    def _each(self, change: Callable[[int, str], None]) -> None:
-        raise NotImplementedError
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it; a name that is gone, or is no folder, is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        parent = os.open(folder.parent, _FOLDER)
+        try:
+            _remove_entry(parent, folder.name)
+        finally:
+            os.close(parent)
+
+
+def _remove_entry(folder: int, name: str) -> None:
+    """Folders of folders are first pulled up to the top and then emptied there: so neither depth
+    nor open files grow with what a job made (shutil.rmtree gives up at a thousand levels)."""
+    try:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            return os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return None
+    top = _enter_to_empty(folder, name)
+    try:
+        pulled = 0
+        while names := os.listdir(top):
+            for inner in names:
+                pulled = _flatten(top, inner, pulled)
+    finally:
+        os.close(top)
+    return os.rmdir(name, dir_fd=folder)
+
+
+def _flatten(top: int, name: str, pulled: int) -> int:
+    """Remove one name of top; folders in it become names of top. Returns how many so far."""
+    if not stat.S_ISDIR(os.stat(name, dir_fd=top, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=top)
+        return pulled
+    folder = _enter_to_empty(top, name)
+    try:
+        for inner in os.listdir(folder):
+            if stat.S_ISDIR(os.stat(inner, dir_fd=folder, follow_symlinks=False).st_mode):
+                os.close(_enter_to_empty(folder, inner))
+                pulled += 1
+                os.rename(inner, _free_name(top, pulled), src_dir_fd=folder, dst_dir_fd=top)
+            else:
+                os.unlink(inner, dir_fd=folder)
+    finally:
+        os.close(folder)
+    os.rmdir(name, dir_fd=top)
+    return pulled
+
+
+def _free_name(top: int, number: int) -> str:
+    name = f"{os.getpid()}-{number}"
+    while True:
+        try:
+            os.stat(name, dir_fd=top, follow_symlinks=False)
+        except FileNotFoundError:
+            return name
+        name = f"{os.urandom(8).hex()}-{number}"
+
+
+def _enter_to_empty(folder: int, name: str) -> int:
+    descriptor = _enter(folder, name)
+    if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(descriptor, files.PRIVATE_FOLDER)
+    return descriptor

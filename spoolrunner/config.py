@@ -83,14 +83,15 @@ def _chosen(environ: Mapping[str, str], env_files: Sequence[Path]) -> Sequence[P
         return env_files
     if named := environ.get("SPOOLRUNNER_ENV"):
         return [Path(named)]
-    return [SYSTEM_ENV_FILE] if SYSTEM_ENV_FILE.exists() else []
+    return [SYSTEM_ENV_FILE]
 
 
 def _read_env_file(path: Path, problems: Problems, warnings: list[str]) -> dict[str, Given]:
     try:
         text, mode = _read(path)
     except (OSError, ValueError) as error:
-        problems.add(str(path), f"The env file {path} cannot be read: {_reason(error)}.")
+        if path != SYSTEM_ENV_FILE or not isinstance(error, FileNotFoundError):
+            problems.add(str(path), f"The env file {path} cannot be read: {_reason(error)}.")
         return {}
     layer = dict(_assignments(text, path, problems))
     if mode & stat.S_IROTH and any(_is_secret(name) for name in layer):
@@ -169,7 +170,7 @@ def _secret_in(name: str, given: Given, problems: Problems) -> str:
         problems.add(name, f"{told} is open to everybody on this machine; make it mode 0600.")
     elif not text.strip():
         problems.add(name, f"{told} is empty.")
-    return text.strip()
+    return text
 
 
 def _parsed(given: Mapping[str, Given], problems: Problems) -> Config:
@@ -191,10 +192,15 @@ def _value_of(
     try:
         return setting.read(asked.text.strip())
     except ValueError as error:
-        shown = "" if setting.secret else f"'{asked.text}' "
+        shown = "" if setting.secret or _may_hold_secret(asked.text) else f"{asked.text!r} "
         problems.add(setting.name, f"{setting.name} ({asked.where}): {shown}{error}.")
         # go on with the default: what is wrong elsewhere is to be told as well
         return setting.read(default)
+
+
+def _may_hold_secret(text: str) -> bool:
+    """Passwords stand in addresses of all kinds: scheme://user:password@host."""
+    return "://" in text or "@" in text
 
 
 def _placed(value: object) -> object:

@@ -1,8 +1,8 @@
 """An env file: lines of NAME=value, as dotenv and the shell write them.
 
-`export` before a name, quotes, comments, and quoted values of several lines are understood; `$` is
-not expanded, because passwords hold dollar signs. Own pattern rather than python-dotenv: that is one
-more package to carry into a sealed server and 20 ms of every start.
+`export` before a name, quotes, comments and quoted values of several lines are understood; `$` is
+not expanded, because passwords hold dollar signs. Own pattern rather than python-dotenv: that is
+one more package to carry into a sealed server, and 20 ms of every start.
 Pure. Knows nothing of the package.
 """
 

@@ -19,7 +19,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -59,8 +59,12 @@ class Changes:
 
     def write(self, path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
         """Create or replace a whole file: readers see the old or the new one, never a part."""
+        self.write_parts(path, [data], mode)
+
+    def write_parts(self, path: Path, parts: Iterable[bytes], mode: int = PRIVATE_FILE) -> None:
+        """The same of parts that are never in memory together (a job's log)."""
         draft = draft_of(path)
-        write_flushed(draft, data, mode)
+        write_parts_flushed(draft, parts, mode)
         os.rename(draft, path)
         self._targets[path.parent] = None
 
@@ -117,12 +121,17 @@ def draft_of(path: Path) -> Path:
 
 def write_flushed(path: Path, data: bytes, mode: int) -> None:
     """Write a new file and flush it. Not yet durable by name: its folder is not flushed."""
+    write_parts_flushed(path, [data], mode)
+
+
+def write_parts_flushed(path: Path, parts: Iterable[bytes], mode: int) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(descriptor, mode)  # the umask is not ours to trust
-        write_all(descriptor, data)
+        for part in parts:
+            write_all(descriptor, part)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -133,6 +142,22 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def drop(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put a whole file into a folder we may not list, such as an inbox.
+
+    Its folder can't be flushed then; flushing the file once more after the rename makes its name
+    last too (reference/spool.md 2.1, row e4).
+    """
+    draft = draft_of(path)
+    write_flushed(draft, data, mode)
+    os.rename(draft, path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def append_flushed(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:

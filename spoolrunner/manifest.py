@@ -135,7 +135,8 @@ def medium_view(manifest: Manifest) -> Manifest:
 
 def released(manifest: Manifest) -> set[str]:
     """The outputs that lie at medium privacy."""
-    return {path for path, entry in manifest.outputs.items() if entry.reviewed and not entry.excluded}
+    seen = medium_view(manifest).outputs
+    return {path for path, entry in seen.items() if not entry.excluded}
 
 
 def notes(manifest: Manifest) -> dict[str, str]:

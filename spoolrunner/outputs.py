@@ -109,7 +109,7 @@ def name_problem(path: str) -> str:
     except UnicodeEncodeError:
         return "its name is not UTF-8"
     if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) - 1 > MAX_PATH_BYTES:
-        return f"its name is too long (at most {MAX_NAME_BYTES} bytes, {MAX_PATH_BYTES} with folders)"
+        return f"its name is too long ({MAX_NAME_BYTES} bytes, {MAX_PATH_BYTES} with its folders)"
     if any(unicodedata.category(letter) in _INVISIBLE for letter in path):
         return "its name holds control or invisible characters"
     return ""
@@ -117,6 +117,16 @@ def name_problem(path: str) -> str:
 
 # Control, format (text direction, zero width), private use, unassigned; line and paragraph ends.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def shown(path: str) -> str:
+    """A name as people may read it and JSON may hold it: what is not printable is escaped."""
+    if path.isprintable():
+        return path
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in path
+    )
 
 
 def collisions(paths: Iterable[str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     """Base of all records."""
 
 
-class Frozen(Record, frozen=True):
+class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A record that is a value: hashable, never changed."""
 
 

@@ -10,10 +10,11 @@ import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import PurePosixPath
 
-FILE_TYPES = (
-    ".csv .jpg .jpeg .png .svg .svgz .html .txt .log .json .md".split()  # reference 2.4
+FILE_TYPES = frozenset(  # reference 2.4
+    {".csv", ".jpg", ".jpeg", ".png", ".svg", ".svgz", ".html", ".txt", ".log", ".json", ".md"}
 )
 IDENTIFIERS = frozenset({"patientid"})
 DELIMITERS = ",;\t| "
@@ -26,7 +27,7 @@ class Rules:
 
     max_size_bytes: int = 16 * 1024 * 1024
     max_rows: int = 5000
-    file_types: frozenset[str] = frozenset(FILE_TYPES)
+    file_types: frozenset[str] = FILE_TYPES
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,18 @@ def _identifies(lines: Sequence[str], delimiter: str) -> bool:
     may precede it, while a data dictionary may list the name as a value further down.
     """
     width = 0
-    for line in lines:
+    for line, below in zip_longest(lines, lines[1:], fillvalue=""):
         cells = line.lstrip(_COMMENT).split(delimiter)
-        if len(cells) != width and any(_is_identifier(cell) for cell in cells):
+        is_header = len(cells) != width and (delimiter != " " or _is_row(below, len(cells)))
+        if is_header and any(_is_identifier(cell) for cell in cells):
             return True
         width = len(cells)
     return False
+
+
+def _is_row(line: str, width: int) -> bool:
+    """Words are cells only where the line below has as many (or one more: R's row names)."""
+    return len(line.split(" ")) in (width, width + 1)
 
 
 _COMMENT = "#%/*- \ufeff"

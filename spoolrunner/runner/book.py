@@ -103,6 +103,10 @@ class Book:
             flushed.set()
         return touched
 
+    def has_job(self, identifier: str) -> bool:
+        """Is this a job of an active request?"""
+        return any(request.job(identifier) for request in self.requests.values())
+
     def finished(self) -> list[Request]:
         """Requests that are expanded and whose jobs have all ended."""
         return [

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable
 from spoolrunner import plan
 from spoolrunner.errors import BadRequest
 from spoolrunner.request import ERROR_ACTION, Code, Job, Need, Phase, Request, Status
-from spoolrunner.runner import clock, orders
+from spoolrunner.runner import clock
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.planner import Planner
+from spoolrunner.runner.sweep import sweep
 from spoolrunner.runner.waiting import Waiting
-from spoolrunner.spool import claims
+from spoolrunner.spool import claims, orders
 from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
 
 log = logging.getLogger(__name__)
@@ -66,9 +67,9 @@ class Mover:
             log.error("set aside %s: %s", path, reason)
         for request in requests:
             self._book.add(request)
-        self._house.finish_publishing()
         for request in requests:
             self._take_up(request)
+        self._house.stoppers.do(lambda: sweep(self._house))
 
     def _take_up(self, request: Request) -> None:
         """A request as an earlier runner left it."""
@@ -91,7 +92,7 @@ class Mover:
                 if not request.expanded:
                     self._planner.read(request)
         self._carry_out_orders()
-        self._planner.plan()
+        self._planner.plan_all()
         self._settle_ends()
         self._start_ready()
         self._save()
@@ -118,15 +119,14 @@ class Mover:
 
     def _stop_job(self, request: Request, job: Job, by: str) -> None:
         """A waiting job ends at once; a running one is stopped by its line."""
-        replaced = self._planner.replan_dependants(request, job)
-        for other in replaced:
-            self._book.changed(other)
+        job.cancel = job.cancel or by
+        self._planner.replan_dependants(request, job)
         line = self._lines.get(job.identifier)
         if line is None:
             code, message = CANCELLED[by]
             self._end(request, job, Status.FAILED, code, message)
             return
-        self._book.change(request, job, cancel=job.cancel or by)
+        self._book.change(request, job, status_message="Asked to stop.")
         self._house.stoppers.do(line.stop)
 
     def _end(self, request: Request, job: Job, status: Status, code: Code, message: str) -> None:

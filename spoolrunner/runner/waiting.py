@@ -1,16 +1,18 @@
 """Who waits for whom: kept up as jobs come and end, so that no round looks at every job.
 
 A job names the very jobs whose outputs it will read. It is ready when all of them have succeeded;
-it fails when one has failed or is gone without trace. And it must not start while a job of lower
-sequence still has to read the outputs it would replace.
+it fails when one has failed or is gone without trace. And it must not start while a job of an
+earlier request still has to read the outputs it would replace.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from spoolrunner.plan import Reader, blocked_by_readers
 from spoolrunner.request import Job, Need, Request, Status
 
 Key = tuple[str, str]  # (request, job)
+Waiter = tuple[Request, Job, Need]
 
 
 @dataclass
@@ -18,12 +20,12 @@ class Waiting:
     """ready: jobs that wait for nobody. failed: jobs one of whose needs failed, with that need."""
 
     ready: dict[Key, tuple[Request, Job]] = field(default_factory=dict)
-    failed: list[tuple[Request, Job, Need]] = field(default_factory=list)
+    failed: list[Waiter] = field(default_factory=list)
     _open: dict[Key, set[Key]] = field(default_factory=dict)
-    _dependants: dict[Key, list[tuple[Request, Job, Need]]] = field(
+    _dependants: dict[Key, list[Waiter]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    _readers: dict[tuple[str, str], dict[Key, tuple[int, str]]] = field(
+    _readers: dict[tuple[str, str], dict[Key, Reader]] = field(
         default_factory=lambda: defaultdict(dict)
     )
 
@@ -32,7 +34,8 @@ class Waiting:
         key = (request.identifier, job.identifier)
         waits_for = set()
         for need, status in needs.items():
-            self._readers[(request.workspace.name, need.action)][key] = (job.sequence, need.job)
+            reader = Reader(job.identifier, need.job, request.sequence)
+            self._readers[(request.workspace.name, need.action)][key] = reader
             if status is Status.FAILED:
                 self.failed.append((request, job, need))
             elif status is not Status.SUCCEEDED:
@@ -73,16 +76,21 @@ class Waiting:
             self._readers[(request.workspace.name, need.action)].pop(key, None)
 
     def replaces_unread(self, request: Request, job: Job) -> bool:
-        """Would it replace outputs that a job of lower sequence still has to read?"""
+        """Would it replace outputs that a job of an earlier request still has to read?"""
         readers = self._readers.get((request.workspace.name, job.action), {})
-        return any(
-            sequence < job.sequence and read != job.identifier
-            for sequence, read in readers.values()
-        )
+        return bool(blocked_by_readers(job.identifier, request.sequence, readers.values()))
 
-    def dependants(self, request: Request, job: Job) -> list[tuple[Request, Job, Need]]:
+    def dependants(self, request: Request, job: Job) -> list[Waiter]:
         """Those who wait for this very job."""
         return list(self._dependants.get((request.identifier, job.identifier), []))
+
+    def leave(self, request: Request, job: Job) -> None:
+        """It waits for other jobs from now on: `add` it again."""
+        key = (request.identifier, job.identifier)
+        self.ready.pop(key, None)
+        self._open.pop(key, None)
+        for waiters in self._dependants.values():
+            waiters[:] = [one for one in waiters if one[1] is not job]
 
     def back(self, request: Request, job: Job) -> None:
         """A started job goes back to wait for its turn (its needs are still met)."""

@@ -47,10 +47,7 @@ class Engine:
         folder = self._folder
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", "dockerd", *self._options]
-                + ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
-                + ["--pidfile", f"{folder}/pid", "--host", self.socket]
-                + ["--bridge=none", "--iptables=false", "--ip6tables=false"],
+                ["setpriv", "--pdeathsig", "TERM", "dockerd", *self._arguments()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -116,6 +113,15 @@ class Engine:
         for mount in reversed(_mounts_below(self._folder)):
             subprocess.run(["umount", "--lazy", mount], check=True)
         shutil.rmtree(self._folder)
+
+    def _arguments(self) -> list[str]:
+        own = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        return [
+            *self._options,
+            *(f"--{option}={self._folder}/{name}" for option, name in own.items()),
+            f"--host={self.socket}",
+            *("--bridge=none", "--iptables=false", "--ip6tables=false"),
+        ]
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None, "the engine is not running"

@@ -108,7 +108,9 @@ def _wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _shared_libraries(programs: list[Path]) -> set[str]:
-    listed = subprocess.run(["ldd", *map(str, programs)], check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ldd", *map(str, programs)], check=True, capture_output=True, text=True
+    )
     words = (word for line in listed.stdout.splitlines() for word in line.split())
     return {word for word in words if word.startswith("/") and not word.endswith(":")}
 
@@ -149,7 +151,9 @@ def _program(layer: tarfile.TarFile, name: str) -> None:
 
 def _copy(layer: tarfile.TarFile, source: str, name: str = "") -> None:
     """One file of this machine; /lib is a link to /usr/lib in the image as on Debian."""
-    place = name or os.path.join(os.path.realpath(os.path.dirname(source)), os.path.basename(source))
+    place = name or os.path.join(
+        os.path.realpath(os.path.dirname(source)), os.path.basename(source)
+    )
     _file(layer, place.lstrip("/"), Path(source).read_bytes(), 0o755)
 
 

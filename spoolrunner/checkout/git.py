@@ -10,25 +10,27 @@ Knows: files, errors. The only module that starts git.
 import base64
 import contextlib
 import os
-import re
+import resource
 import signal
 import subprocess
 import tempfile
 import threading
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from spoolrunner import files
+from spoolrunner.checkout.words import Failed
 from spoolrunner.errors import BadMachine
 
+# Of memory: ten nested trees of ten entries are a few bytes to fetch and 10^10 files to list.
+MEMORY_BYTES = 1024 * 1024 * 1024
 ANSWER_BYTES = 64 * 1024 * 1024
 COMPLAINT_BYTES = 8 * 1024
 PRIVATE = 0o077  # umask of what we keep
 READABLE = 0o022  # umask of what a job is given
 
-# The way out of a sealed site (a proxy, its certificate) is the machine's business; nothing else is.
+# The way out of a site (a proxy, its certificate) is the machine's business; nothing else is.
 INHERITED = (
     *("PATH", "TMPDIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
@@ -49,6 +51,11 @@ SETTINGS = """\
 	protectHFS = true
 	protectNTFS = true
 	fsync = objects,reference
+	# Streamed when larger, to stay below our limit of memory.
+	bigFileThreshold = 32m
+[pack]
+	threads = 2
+	windowMemory = 100m
 [credential]
 	helper =
 	interactive = false
@@ -84,63 +91,6 @@ SETTINGS = """\
 	zeroPaddedDate = ignore
 	zeroPaddedFilemode = ignore
 """
-
-
-class Reason(Enum):
-    """What git's complaint means. UNKNOWN: none of these, so perhaps what lies on our disk."""
-
-    NO_REPOSITORY = "no repository"
-    MOVED = "the repository has another address"
-    LOGIN = "the server wants a name and a password"
-    NO_BRANCH = "no branch"
-    NO_COMMIT = "no commit"
-    NO_FILE = "no file"
-    UNSAFE = "git won't keep or lay out such a commit"
-    DISK = "could not write"
-    LINE = "network, server or time limit"
-    UNKNOWN = "unknown"
-
-
-# The first that matches counts. The words are git's own (LC_ALL=C), seen with 2.39; if another
-# version uses others, a definite answer becomes "try later", never the other way round.
-WORDS = tuple(
-    (reason, re.compile(words))
-    for reason, words in (
-        (Reason.DISK, "No space left|Disk quota|[Uu]nable to create (?!.*File exists)|Read-only file"),
-        (Reason.NO_COMMIT, "upload-pack: not our ref"),
-        (Reason.NO_BRANCH, "couldn't find remote ref"),
-        (Reason.NO_REPOSITORY, "^fatal: repository '.*' not found|not appear to be a git repository"),
-        (Reason.MOVED, "returned error: 30[18]"),
-        (Reason.LOGIN, "could not read (Username|Password)|Authentication failed|error: 401"),
-        (Reason.UNSAFE, "fsck error|invalid path '"),
-        (Reason.NO_FILE, "^fatal: path '.*' does not exist in|bad file$"),
-        (
-            Reason.LINE,
-            "returned error: |RPC failed|unable to access|Could not resolve|timed out|early EOF|"
-            "unexpected disconnect|hung up|expected flush|recv error|Connection|killed by signal",
-        ),
-    )
-)
-
-
-class Failed(Exception):
-    """git ended with a status other than 0, or was ended. said: for the private log only."""
-
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(status)
-        self.status = status
-        self.said = said if status >= 0 else f"{said}\ngit was killed by signal {-status}"
-
-    @property
-    def reason(self) -> Reason:
-        # What the far side says in its own words ("remote: ...") decides nothing.
-        lines = [line for line in self.said.splitlines() if not line.startswith("remote: ")]
-        found = (reason for reason, words in WORDS if any(map(words.search, lines)))
-        return next(found, Reason.UNKNOWN)
-
-
-class TooBig(Exception):
-    """The answer is longer than was allowed."""
 
 
 @dataclass(frozen=True)
@@ -201,16 +151,17 @@ class Git:
     ) -> bytes:
         """What it prints. source: the only place it may speak to.
 
-        Raises Failed, TooBig (more than limit_bytes), BadMachine (kind "no_git").
+        Raises Failed (Reason.SIZE: more than limit_bytes), BadMachine (kind "no_git").
         """
         environment = self._environment() | source.environment()
         if index:
             environment["GIT_INDEX_FILE"] = str(index)
         with tempfile.TemporaryFile() as complaints:
             child = self._start(arguments, environment, umask, complaints)
+            _limit_memory(child)
             answer = self._answer(child, limit_bytes)
             if len(answer) > limit_bytes:
-                raise TooBig
+                raise Failed(0, f"spoolrunner: longer than {limit_bytes} bytes")
             if child.returncode:
                 raise Failed(child.returncode, source.redact(_end_of(complaints)))
         return answer
@@ -247,7 +198,10 @@ class Git:
             )
         except OSError as error:
             raise BadMachine(
-                "git can't be started.", kind="no_git", hint="Install git 2.31 or newer.", detail=str(error)
+                "git can't be started.",
+                kind="no_git",
+                hint="Install git 2.31 or newer.",
+                detail=str(error),
             ) from error
 
     def _answer(self, child: subprocess.Popen[bytes], limit_bytes: int) -> bytes:
@@ -256,9 +210,8 @@ class Git:
         alarm.daemon = True
         alarm.start()
         try:
-            assert child.stdout
-            with child.stdout:
-                answer = child.stdout.read(limit_bytes + 1)
+            with cast(IO[bytes], child.stdout) as stdout:
+                answer = stdout.read(limit_bytes + 1)
             if len(answer) > limit_bytes:
                 _kill(child)
             child.wait()
@@ -266,6 +219,13 @@ class Git:
             alarm.cancel()
             _kill(child)
         return answer
+
+
+def _limit_memory(child: subprocess.Popen[bytes]) -> None:
+    """Of what it allocates, not of the packs it maps; its children inherit it."""
+    _, hard = resource.prlimit(child.pid, resource.RLIMIT_DATA)
+    most = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, MEMORY_BYTES)
+    resource.prlimit(child.pid, resource.RLIMIT_DATA, (most, most))
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

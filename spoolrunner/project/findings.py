@@ -2,57 +2,39 @@
 
 Two programs say what a valid file is: job-runner 2.52.3 (versions 1 to 3) and today's OpenSAFELY.
 A finding names those that refuse it, so that a file is refused only if none of them takes it.
-Knows: document, errors.
+Knows: document, problem.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Flag
 
-from spoolrunner.project.document import Document, Place
+from spoolrunner.project.document import Document
+from spoolrunner.project.problem import Place, Problem, quoted
 
 # Nobody reads more; a file of a million mistakes must not become a report of a gigabyte.
 MOST_TOLD = 1_000
-# difflib compares with every name: 20 times 2,500 names is a tenth of a second.
-MOST_SUGGESTIONS = 20
+# difflib takes a tenth of a millisecond for two names.
+MOST_COMPARISONS = 3_000
 
 Path = tuple[Hashable, ...]
 
 
 class Rules(Flag):
-    """Who refuses it."""
+    """Who refuses it; NONE: it is only a remark."""
 
+    NONE = 0
     OLD = 1  # job-runner 2.52.3, which knows versions 1 to 3
     TODAY = 2  # opensafely-core/pipeline 643ad18
     BOTH = OLD | TODAY
-
-
-class Problem(str):
-    """One public sentence that knows its place. line, column: from 1, or 0 for the whole file.
-
-    action, key: what it is about, or "".
-    """
-
-    line: int = 0
-    column: int = 0
-    action: str = ""
-    key: str = ""
-
-    @classmethod
-    def at(cls, filename: str, place: Place, text: str, action: str = "", key: str = "") -> "Problem":
-        line, column = place
-        where = f"{filename}, line {line}, column {column}" if line else filename
-        problem = cls(f"{where}: {text}")
-        problem.line, problem.column, problem.action, problem.key = line, column, action, key
-        return problem
 
 
 @dataclass(frozen=True)
 class Finding:
     """path: keys from the top of the file. at_key: the key itself is meant, not its value.
 
-    running: the file is taken, only this action can't be run.
+    running: the file is taken, only this action can't be run. place: where no path leads to it.
     """
 
     rules: Rules
@@ -60,6 +42,7 @@ class Finding:
     text: str
     at_key: bool = False
     running: bool = False
+    place: Place | None = None
 
     @property
     def action(self) -> str:
@@ -71,33 +54,48 @@ class Finding:
         return str(self.path[depth]) if len(self.path) > depth else ""
 
     def problem(self, document: Document) -> Problem:
-        place = document.place(self.path, self.at_key)
+        place = self.place or document.place(self.path, self.at_key)
         return Problem.at(document.filename, place, self.text, self.action, self.key)
 
 
 @dataclass
 class Findings:
-    """All findings of one file."""
+    """All findings of one file, of which the first MOST_TOLD are kept."""
 
     document: Document
     found: list[Finding] = field(default_factory=list)
-    _suggestions_left: int = MOST_SUGGESTIONS
+    left_out: int = 0
+    _refusing: Rules = Rules.NONE
+    _comparisons_left: int = MOST_COMPARISONS
 
     def add(
-        self, rules: Rules, path: Path, text: str, *, at_key: bool = False, running: bool = False
+        self,
+        rules: Rules,
+        path: Path,
+        text: str,
+        *,
+        at_key: bool = False,
+        running: bool = False,
+        place: Place | None = None,
     ) -> None:
-        self.found.append(Finding(rules, path, text, at_key, running))
+        if not running:
+            self._refusing |= rules
+        if running or len(self.found) < MOST_TOLD:
+            self.found.append(Finding(rules, path, text, at_key, running, place))
+        else:
+            self.left_out += 1
 
     def suggestion(self, word: object, known: Iterable[object]) -> str:
         """ "Did you mean ...?" with a space before it, or ""."""
-        if not isinstance(word, str) or len(word) > 128 or self._suggestions_left == 0:
+        if not isinstance(word, str):
             return ""
-        self._suggestions_left -= 1
-        close = get_close_matches(word, [name for name in known if isinstance(name, str)], n=1)
+        like = [n for n in known if isinstance(n, str) and abs(len(n) - len(word)) < 3]
+        self._comparisons_left -= len(like) * (1 + len(word) // 40)
+        close = get_close_matches(word, like, n=1) if self._comparisons_left > 0 else []
         return f" Did you mean {quoted(close[0])}?" if close else ""
 
     def refused_by(self, rules: Rules) -> bool:
-        return any(rules in finding.rules and not finding.running for finding in self.found)
+        return rules in self._refusing
 
     def broken_by(self, rules: Rules) -> dict[str, Problem]:
         """Actions that can't be run by these rules, each with the first reason."""
@@ -111,18 +109,7 @@ class Findings:
         """The wanted findings as sentences, by place; the last says how many were left out."""
         problems = [finding.problem(self.document) for finding in self.found if wanted(finding)]
         problems.sort(key=lambda problem: (problem.line, problem.column))
-        more = len(problems) - MOST_TOLD
-        if more > 0:
-            left_out = Problem.at(self.document.filename, (0, 0), f"{more} more problems.")
-            problems[MOST_TOLD:] = [left_out]
+        if self.left_out:
+            text = f"{self.left_out} more things were found."
+            problems.append(Problem.at(self.document.filename, (0, 0), text))
         return tuple(problems)
-
-
-def quoted(value: object) -> str:
-    """A name as it stands in the file: on one line, and not longer than a line."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}...'"
-
-
-def listed(values: Collection[object]) -> str:
-    return ", ".join(quoted(value) for value in values)

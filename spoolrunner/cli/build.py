@@ -1,0 +1,124 @@
+"""Builds what the commands need from the settings; nothing else in the package makes objects."""
+
+import grp
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spoolrunner import config as settings
+from spoolrunner.config import Config
+from spoolrunner.errors import BadConfig, BadMachine
+from spoolrunner.spool import rooms as spool_rooms
+from spoolrunner.spool.rooms import Rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spoolrunner.executor import Executor
+    from spoolrunner.runner.house import House
+    from spoolrunner.workspace.storage import Storage
+
+
+def config(ctx: click.Context) -> Config:
+    """The settings, read once for each command. Raises BadConfig with every problem."""
+    if not isinstance(ctx.obj, Config):
+        ctx.obj = settings.load(os.environ, ctx.find_root().params["env_files"])
+    return ctx.obj
+
+
+def rooms(ctx: click.Context) -> Rooms:
+    return spool_rooms.open_spool(config(ctx).spool_dir)
+
+
+def storage(settings: Config) -> "Storage":
+    from spoolrunner.runner import clock
+    from spoolrunner.workspace.storage import Storage
+
+    return Storage(
+        high=settings.high_privacy_storage_base.absolute(),
+        medium=settings.medium_privacy_storage_base.absolute(),
+        jobs=settings.high_privacy_volume_dir.absolute(),
+        archives=settings.high_privacy_archive_dir.absolute(),
+        job_user=settings.job_user,
+        boot_id=clock.boot_id(),
+        medium_group=group_id(settings.medium_privacy_group),
+    )
+
+
+def group_id(name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise BadConfig([f"There is no group {name!r} on this machine."]) from error
+
+
+def house(settings: Config, place: Rooms) -> "House":
+    """All that the runner is made of. Raises BadMachine if the storage or the spool is unfit."""
+    from spoolrunner.checkout import Studies
+    from spoolrunner.runner.house import House
+
+    spool_rooms.check_modes(place)
+    store = storage(settings)
+    store.check(real_data=not settings.dummy_data)
+    studies = Studies(
+        place.folder / "git",
+        locks=place.locks,
+        backend=settings.backend,
+        allowed_orgs=settings.allowed_github_orgs,
+        allow_local=settings.allow_local_git_repos,
+        mirror=settings.git_mirror_dir,
+        token=settings.private_repo_access_token or None,
+        proxy_domain=settings.github_proxy_domain or None,
+    )
+    return House(
+        config=settings,
+        rooms=place,
+        storage=store,
+        studies=studies,
+        executors=executors(settings, place),
+    )
+
+
+def executors(settings: Config, place: Rooms) -> "dict[str, Callable[[], Executor]]":
+    """Name -> how to make it; the first is for new jobs."""
+
+    def docker() -> "Executor":
+        from spoolrunner.executor.docker import DockerExecutor
+
+        return DockerExecutor(place.spool8)
+
+    def process() -> "Executor":
+        from spoolrunner.executor.process import ProcessExecutor
+
+        return ProcessExecutor(place.spool8, folder=place.folder / "processes")
+
+    known = {"docker": docker, "process": process}
+    first = _chosen(settings) if settings.executor == "auto" else settings.executor
+    return {first: known[first], **known}
+
+
+def _chosen(settings: Config) -> str:
+    """EXECUTOR=auto: docker if an engine answers, else process where the data are dummy."""
+    if _engine_answers():
+        return "docker"
+    if settings.dummy_data:
+        return "process"
+    raise BadMachine(
+        "No Docker engine answers, and the process executor is not for real data.",
+        kind="no_executor",
+        hint="Start the engine, or set DOCKER_HOST.",
+    )
+
+
+def _engine_answers() -> bool:
+    """Looked at without the SDK first: it is slow to load, and most laptops have no engine."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if host.startswith("unix://") and not Path(host.removeprefix("unix://")).is_socket():
+        return False
+    from spoolrunner.executor.docker import answers
+
+    return answers()

@@ -1,0 +1,311 @@
+"""An executor: the containers of one docker engine that bear our spool's label.
+
+The engine remembers them, so whoever restarts, spoolrunner or the engine, finds each one again by
+its name; a container without our label is never touched. What a job may do is decided when its
+container is made: one folder, its own user, no capability, no network unless named, limits. An
+engine that does not answer is TryLater, never Absent.
+Knows: executor (the contract), docker_launch, docker_log, errors, files. The only module that
+knows docker; to be imported only when an engine is used: the SDK takes 0.15 s to load.
+"""
+
+import contextlib
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from docker import APIClient
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.utils import kwargs_from_env
+
+from spoolrunner import files
+from spoolrunner.errors import BadMachine, Refused, TryLater
+from spoolrunner.executor import (
+    Absent,
+    Exit,
+    Launch,
+    Limits,
+    Look,
+    Running,
+    docker_launch,
+    docker_log,
+)
+
+LABEL = "spoolrunner"
+PAUSE_S = 1.0  # between questions to an engine that is away
+
+# What /info says of the engine -> what we then can do to a job, and the limit that asks for it.
+_ABILITIES = (
+    ("MemoryLimit", "limit the memory of jobs", "memory_bytes"),
+    ("SwapLimit", "keep jobs from swapping beyond their memory limit", ""),
+    ("PidsLimit", "limit the number of processes of jobs", "pids"),
+    ("CpuCfsQuota", "limit the processor time of jobs", "cpus"),
+)
+
+
+class DockerExecutor:
+    """spool8: the first 8 of the spool's id, the value of our label.
+
+    url: of the engine, unix:///... or tcp://...; None: as the SDK's environment says (DOCKER_HOST,
+        DOCKER_TLS_VERIFY, DOCKER_CERT_PATH), else /var/run/docker.sock.
+    timeout_s: for the engine to answer any call, or to say its next word in a longer answer.
+    """
+
+    name = "docker"
+
+    def __init__(self, spool8: str, *, url: str | None = None, timeout_s: float = 60) -> None:
+        self._spool8 = spool8
+        self._url = url
+        self._timeout_s = timeout_s
+        self._idle: deque[APIClient] = deque()
+        self._engine_info: dict[str, Any] = {}
+        self._turns = [threading.Lock() for _ in range(256)]
+
+    def start(self, launch: Launch) -> None:
+        """Also when it was made but not begun (we were killed in between): it is begun then."""
+        missing = self._cannot(launch.limits) if launch.strict else []
+        if missing:
+            raise Refused(f"The docker engine cannot {' or '.join(missing)}.")
+        if launch.network == "host" or ":" in launch.network:
+            raise Refused(f"Jobs cannot be given the network {launch.network}.")
+        confines = self._confines(launch)
+        # The engine starts what has ended again: between seeing `created` and starting it nobody
+        # else may start it. (Among processes the mover's lock sees to that.)
+        turn = self._turns[hash(launch.name) % len(self._turns)]
+        with turn, self._engine() as engine:
+            if self._make(engine, launch, confines):
+                _begin(engine, launch)
+
+    def look(self, name: str) -> Look:
+        with self._engine() as engine:
+            about = self._find(engine, name)
+        return Absent() if about is None else _look(about)
+
+    def wait(self, name: str, timeout_s: float) -> None:
+        """The engine holds the question open until it has ended; at once if it has already.
+
+        So nothing is lost between a look and a wait, and there is no stream of events to keep
+        alive. While the engine is away this returns after a pause, so that callers may just loop.
+        """
+        until = time.monotonic() + timeout_s
+        try:
+            with self._engine() as engine, contextlib.suppress(NotFound):
+                engine.wait(name, timeout=max(timeout_s, 0.001))
+        except TryLater:  # time is up, or the connection broke
+            time.sleep(max(0, min(PAUSE_S, until - time.monotonic())))
+
+    def stop(self, name: str, grace_s: float) -> None:
+        # The SDK adds the grace to the time limit of the call (docker-py #1374).
+        with self._engine() as engine, contextlib.suppress(NotFound):
+            if self._find(engine, name):
+                engine.stop(name, timeout=math.ceil(grace_s))
+
+    def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
+        """Each line begins with its time. What was saved of a container that is gone is kept.
+
+        The engine itself keeps the newest limits.log_bytes, in segments: of a longer log its
+        oldest part is lost before we come.
+        """
+        if isinstance(self.look(name), Absent):
+            return
+        total_bytes = 0
+
+        def whole() -> Iterator[bytes]:
+            nonlocal total_bytes
+            for message in self._said(name, follow=False):
+                total_bytes += len(message)
+                if total_bytes <= limit_bytes:
+                    yield message
+
+        with files.Changes() as disk:
+            disk.write_parts(path, whole())
+            if total_bytes > limit_bytes:
+                said = self._said(name, follow=False)
+                disk.write_parts(path, docker_log.cut(said, total_bytes, limit_bytes))
+
+    def follow_log(self, name: str, follow: bool) -> Iterator[bytes]:
+        """With follow there is no time limit between two messages: a job may be silent for days."""
+        if not isinstance(self.look(name), Absent):
+            yield from self._said(name, follow)
+
+    def _said(self, name: str, follow: bool) -> Iterator[bytes]:
+        with (
+            self._engine() as engine,
+            engine.get(
+                f"{engine.base_url}/v{engine.api_version}/containers/{name}/logs",
+                params={"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)},
+                stream=True,
+                timeout=(self._timeout_s, None if follow else self._timeout_s),
+            ) as answer,
+        ):
+            answer.raise_for_status()
+            yield from docker_log.messages(answer.iter_content(chunk_size=None))
+
+    def clear(self, name: str) -> None:
+        with self._engine() as engine, contextlib.suppress(NotFound):
+            if self._find(engine, name):
+                _remove(engine, name)
+
+    def names(self) -> list[str]:
+        with self._engine() as engine:
+            ours = engine.containers(all=True, filters={"label": f"{LABEL}={self._spool8}"})
+        return sorted(name.lstrip("/") for about in ours for name in about["Names"])
+
+    def image_id(self, image: str) -> str:
+        with self._engine() as engine, contextlib.suppress(NotFound):
+            return str(engine.inspect_image(image)["Id"])
+        return ""
+
+    def shortcomings(self) -> list[str]:
+        self._engine_info = {}  # asked anew: it may be another engine by now
+        lacking = [can for key, can, _ in _ABILITIES if not self._info().get(key)]
+        if not any("seccomp" in option for option in self._info().get("SecurityOptions") or []):
+            lacking.append("filter the system calls of jobs (seccomp)")
+        return [f"The docker engine cannot {can}." for can in lacking]
+
+    @contextlib.contextmanager
+    def _engine(self) -> Iterator[APIClient]:
+        """A client, for one thread at a time (docker-py #619, #3229), and its errors as ours."""
+        client = None
+        try:
+            client = self._client()
+            yield client
+        except APIError as error:
+            if _is_final(error):
+                raise BadMachine(
+                    "The docker engine refuses what it was asked.", detail=str(error)
+                ) from error
+            raise TryLater(
+                "The docker engine cannot do now what it was asked.", detail=str(error)
+            ) from error
+        except (DockerException, OSError) as error:  # those of requests are OSErrors
+            raise TryLater(
+                f"The docker engine does not answer within {self._timeout_s:g} s.",
+                hint="Is it running? `docker info` tells.",
+                detail=str(error),
+            ) from error
+        finally:
+            if client:
+                self._idle.append(client)
+
+    def _client(self) -> APIClient:
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        where = {"base_url": self._url} if self._url else kwargs_from_env()
+        client = APIClient(**where, version="auto", timeout=self._timeout_s)
+        client.trust_env = False  # no proxy may see what we tell the engine: it holds secrets
+        return client
+
+    def _info(self) -> dict[str, Any]:
+        """What the engine says of itself, asked once: it takes longer than making a container."""
+        if not self._engine_info:
+            with self._engine() as engine:
+                self._engine_info = engine.info()
+        return self._engine_info
+
+    def _cannot(self, limits: Limits) -> list[str]:
+        return [
+            can
+            for key, can, limit in _ABILITIES
+            if limit and getattr(limits, limit) and not self._info().get(key)
+        ]
+
+    def _find(self, engine: APIClient, name: str) -> dict[str, Any] | None:
+        """What the engine says of this container. Raises Refused if it is not ours."""
+        try:
+            about: dict[str, Any] = engine.inspect_container(name)
+        except NotFound:
+            return None
+        if (about["Config"]["Labels"] or {}).get(LABEL) != self._spool8:
+            raise Refused(f"The container {name} is not of this spool; it was left alone.")
+        return about
+
+    def _confines(self, launch: Launch) -> dict[str, Any]:
+        can_limit = self._info().get("CpuCfsQuota")
+        return docker_launch.confines(launch, self._info()["NCPU"] if can_limit else 0)
+
+    def _make(self, engine: APIClient, launch: Launch, confines: dict[str, Any]) -> bool:
+        """Is there now a container of that name which has yet to be begun?
+
+        A call whose answer was lost may have made it (docker-py #2461): the name tells, so there
+        is never a second one. Nothing is pulled: creating a container does not.
+        """
+        settings = docker_launch.settings(launch)
+        settings["labels"] = {**launch.labels, LABEL: self._spool8}
+        settings["host_config"] = engine.create_host_config(**confines)
+        try:
+            engine.create_container(**settings)
+        except APIError as error:
+            about = self._find(engine, launch.name)
+            if about is None:
+                _refuse(launch, error)
+                raise
+            return bool(about["State"]["Status"] == "created")
+        return True
+
+
+def _begin(engine: APIClient, launch: Launch) -> None:
+    """Nothing is left of what cannot be begun."""
+    try:
+        engine.start(launch.name)
+    except APIError as error:
+        if _is_final(error):
+            with contextlib.suppress(NotFound):
+                _remove(engine, launch.name)
+        _refuse(launch, error)
+        raise
+
+
+def _refuse(launch: Launch, error: APIError) -> None:
+    """Raise the engine's no as ours, if it will never be a yes."""
+    if isinstance(error, ImageNotFound):
+        raise Refused(
+            f"The image {launch.image} is not on this machine.",
+            kind="no_image",
+            hint="Load it with `spoolrunner images --load FILE`.",
+        ) from error
+    if _is_final(error):
+        raise Refused(
+            "The docker engine cannot begin this job.", kind="cannot_start", detail=str(error)
+        ) from error
+
+
+def _is_final(error: APIError) -> bool:
+    """Not the engine's own trouble (5xx), not somebody at the same container (409)."""
+    return bool(error.is_client_error()) and error.status_code != 409
+
+
+def _remove(engine: APIClient, name: str) -> None:
+    """With its volumes; if the engine is at it already (409), wait until it has done."""
+    try:
+        engine.remove_container(name, v=True, force=True)
+    except APIError as error:
+        if error.status_code != 409:
+            raise
+        engine.wait(name, condition="removed", timeout=engine.timeout)
+
+
+def _look(about: dict[str, Any]) -> Look:
+    state, image_id = about["State"], about["Image"]
+    if state["Status"] == "created":
+        return Absent()
+    if state["Running"]:  # paused, too
+        return Running(_utc(state["StartedAt"]), image_id)
+    return Exit(
+        status=state["ExitCode"],
+        # Not the same as status 137: a child may be killed while its parent ends well, and 137
+        # may be anybody's SIGKILL (reference/rig.md 7).
+        reason="out_of_memory" if state["OOMKilled"] else "",
+        started_at=_utc(state["StartedAt"]),
+        finished_at=_utc(state["FinishedAt"]),
+        image_id=image_id,
+    )
+
+
+def _utc(engine_time: str) -> str:
+    """2026-11-22T17:30:46.123456789Z, to the microsecond."""
+    return datetime.fromisoformat(engine_time).astimezone(UTC).isoformat().replace("+00:00", "Z")

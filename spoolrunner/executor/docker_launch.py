@@ -1,0 +1,72 @@
+"""A launch in the engine's words: what a container is made of, and what it is kept from.
+
+Pure: arguments of the SDK, made without it. Source: Docker Engine API, "Create a container".
+Knows: executor (the contract).
+"""
+
+from typing import Any
+
+from spoolrunner.executor import Launch
+
+LOG_SEGMENTS = 5
+NO_LIMIT_BYTES = 1 << 50
+NOWHERE = "192.0.2.0"  # TEST-NET-1 (RFC 5737): a name server that never answers
+
+
+def settings(launch: Launch) -> dict[str, Any]:
+    """What the container is. For `create_container`."""
+    uid, gid = launch.user
+    return {
+        "name": launch.name,
+        "image": launch.image,
+        "command": list(launch.arguments),
+        "user": f"{uid}:{gid}",
+        "environment": {"HOME": "/tmp", **launch.environment},
+        "working_dir": "/workspace",
+        "stop_signal": "SIGTERM",  # whatever the image says: stop() asks in one way
+        "healthcheck": {"test": ["NONE"]},  # an image's check would run beside the job
+        "use_config_proxy": False,  # no variable from the operator's own ~/.docker
+    }
+
+
+def confines(launch: Launch, processors: int) -> dict[str, Any]:
+    """What it may do to the machine and the world. For `create_host_config`.
+
+    processors: how many the engine has: it refuses to be asked for more. 0: it can't limit them.
+    """
+    limits = launch.limits
+    return {
+        **_network(launch),
+        "init": True,  # a job that is process 1 itself would ignore signals (reference/rig.md 7)
+        "mounts": [{"Type": "bind", "Source": str(launch.folder), "Target": "/workspace"}],
+        "tmpfs": {"/tmp": "rw,exec,nosuid,nodev,mode=1777"},  # HOME too; exec: R builds there
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "nano_cpus": int(min(limits.cpus, processors) * 1e9) or None,
+        "mem_limit": limits.memory_bytes or None,
+        "memswap_limit": limits.memory_bytes or None,  # memory and swap together: so no swap
+        "pids_limit": limits.pids or None,
+        "log_config": _log(limits.log_bytes),
+    }
+
+
+def _network(launch: Launch) -> dict[str, Any]:
+    """None at all, or one where only the hosts we name can be found."""
+    if not launch.network:
+        return {"network_mode": "none"}
+    return {
+        "network_mode": launch.network,
+        "dns": [NOWHERE],
+        "extra_hosts": dict(launch.hosts),
+    }
+
+
+def _log(limit_bytes: int) -> dict[str, Any]:
+    """The engine's compact format, on disk about as long as the log with its times.
+
+    In segments, of which the oldest is dropped when they are full: one alone would be emptied,
+    and the end of the log, where the reason of a failure stands, could be gone.
+    """
+    segment_bytes = (limit_bytes or NO_LIMIT_BYTES) // LOG_SEGMENTS
+    settings = {"max-size": str(segment_bytes), "max-file": str(LOG_SEGMENTS), "compress": "false"}
+    return {"type": "local", "config": settings}

@@ -1,0 +1,50 @@
+"""What a container said, as the engine sends it: messages to bytes, and a long log cut short.
+
+Pure. Source of the format: Docker Engine API, "Attach to a container", section "Stream format".
+"""
+
+from collections.abc import Iterable, Iterator
+
+HEADER_BYTES = 8  # which stream, three zeros, the length of the message
+
+
+def messages(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The messages (mostly lines) of stdout and stderr, in the order the engine has them.
+
+    Not the SDK's own reader: that one switches the time limit of the socket off, and takes a
+    stream that breaks for one that ends, so that half a log would look whole.
+    """
+    pending = bytearray()
+    for chunk in chunks:
+        pending += chunk
+        while len(pending) >= HEADER_BYTES:
+            end = HEADER_BYTES + int.from_bytes(pending[4:HEADER_BYTES])
+            if len(pending) < end:
+                break
+            yield bytes(pending[HEADER_BYTES:end])
+            del pending[:end]
+
+
+def cut(said: Iterable[bytes], total_bytes: int, limit_bytes: int) -> Iterator[bytes]:
+    """The head and the tail of a log of total_bytes, and between them a line on what is missing.
+
+    limit_bytes: of all that comes out; too small for the line and a message: only the line.
+    """
+    half_bytes = (limit_bytes - len(_gap(total_bytes))) // 2
+    seen_bytes = cut_bytes = 0
+    for message in said:
+        left_bytes = total_bytes - seen_bytes
+        seen_bytes += len(message)
+        if half_bytes < seen_bytes and half_bytes < left_bytes:
+            cut_bytes += len(message)
+            continue
+        if cut_bytes:
+            yield _gap(cut_bytes)
+            cut_bytes = 0
+        yield message
+    if cut_bytes:
+        yield _gap(cut_bytes)
+
+
+def _gap(cut_bytes: int) -> bytes:
+    return f"\n[spoolrunner: {cut_bytes} bytes of this log were cut out here]\n".encode()

@@ -1,0 +1,114 @@
+"""The house: what the runner is built from, put together once; and whether work may go on at all."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from spoolrunner import drop
+from spoolrunner.checkout import Studies
+from spoolrunner.config import Config
+from spoolrunner.errors import BadMachine
+from spoolrunner.executor import Executor
+from spoolrunner.request import Code, Job
+from spoolrunner.spool import orders, registry
+from spoolrunner.runner.book import Book
+from spoolrunner.runner.crew import Crew
+from spoolrunner.runner.reading import Reader
+from spoolrunner.spool.requests import Requests
+from spoolrunner.spool.rooms import Rooms
+from spoolrunner.wake import Wake
+from spoolrunner.workspace import Storage, Workspace
+
+READERS = 4
+STOPPERS = 8
+
+
+@dataclass
+class House:
+    """executors: name -> how to get it; the first is used for new jobs."""
+
+    config: Config
+    rooms: Rooms
+    storage: Storage
+    studies: Studies
+    executors: dict[str, Callable[[], Executor]]
+    wake: Wake = field(default_factory=Wake)
+    book: Book = field(init=False)
+    reader: Reader = field(init=False)
+    readers: Crew = field(init=False)
+    stoppers: Crew = field(init=False)
+    _holds_s: dict[str, float] = field(default_factory=dict)
+    _built: dict[str, Executor] = field(default_factory=dict)
+    _workspaces: dict[str, Workspace] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.book = Book(Requests(self.rooms), self.wake.set)
+        self.reader = Reader(
+            self.studies, self.config.allowed_images, dummy=self.config.dummy_data
+        )
+        self.readers = Crew("reader", READERS)
+        self.stoppers = Crew("stopper", STOPPERS)
+
+    @property
+    def executor_name(self) -> str:
+        return next(iter(self.executors))
+
+    def executor(self, name: str) -> Executor:
+        """The executor an attempt was started with, and no other. Raises BadMachine."""
+        with self._lock:
+            if name not in self._built:
+                if name not in self.executors:
+                    raise BadMachine(
+                        f"There is no executor {name!r} here, but a job runs under it.",
+                        kind="no_executor",
+                    )
+                self._built[name] = self.executors[name]()
+            return self._built[name]
+
+    def workspace(self, name: str) -> Workspace:
+        """The long-term files of a known workspace: one object for each, for all threads."""
+        folder = drop.folder_name(name)
+        with self._lock:
+            if folder not in self._workspaces:
+                path = registry.path_of(self.rooms, name)
+                self._workspaces[folder] = Workspace(self.storage, folder, path)
+            return self._workspaces[folder]
+
+    def watch(self) -> None:
+        """Be woken by drops and orders; safe to repeat, and repeated for folders replaced."""
+        control = self.rooms.control
+        self.wake.watch([self.rooms.inbox, control, control / "cancel", control / "kill"])
+
+    def held_back(self) -> tuple[Code, str] | None:
+        """Why no job may start now, or None."""
+        if orders.paused(self.rooms):
+            return Code.PAUSED, "The server is paused; the job starts when it goes on."
+        if not self.disk_is_free():
+            return Code.WAITING_ON_DISK, "Waiting for free space on the server's disk."
+        return None
+
+    def disk_is_free(self) -> bool:
+        """Is there MIN_FREE_DISK on the spool's and the storage's filesystems?"""
+        return all(
+            shutil.disk_usage(folder).free >= self.config.min_free_disk_bytes
+            for folder in (self.rooms.folder, self.storage.high, self.storage.medium)
+        )
+
+    def hold(self, job: Job, for_s: float) -> None:
+        """Do not start it again before that."""
+        self._holds_s[job.identifier] = time.monotonic() + for_s
+
+    def is_held(self, job: Job) -> bool:
+        until_s = self._holds_s.get(job.identifier)
+        if until_s is not None and until_s <= time.monotonic():
+            del self._holds_s[job.identifier]
+            until_s = None
+        return until_s is not None
+
+    def holds_due_s(self) -> Iterator[float]:
+        """In how many seconds each hold ends."""
+        now_s = time.monotonic()
+        return (until_s - now_s for until_s in self._holds_s.values())

@@ -1,0 +1,219 @@
+"""What is done with the files of one job: laid out, collected, published, cleared away.
+
+Each deed can be done again: it finds on disk what has been done. The job line (line.py) says when.
+"""
+
+import traceback
+from dataclasses import dataclass
+
+from spoolrunner import files, release
+from spoolrunner.errors import BadInput, SpoolrunnerError
+from spoolrunner.executor import Executor, Exit, Launch
+from spoolrunner.manifest import Provenance
+from spoolrunner.outputs import Pattern
+from spoolrunner.project import Project
+from spoolrunner.record import from_json, to_json
+from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
+from spoolrunner.runner import clock, launch
+from spoolrunner.runner.house import House
+from spoolrunner.verdict import Cause, Ending, verdict
+from spoolrunner.workspace import Collected, Workspace
+
+OUTCOME_BYTES = 1 << 30
+STOPPED_BY_PEOPLE = (Cause.USER, Cause.ADMIN)
+UNITS_S = ((3600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True)
+class End:
+    """How an attempt ended, and who ended it."""
+
+    exit: Exit
+    cause: Cause
+
+
+class Results:
+    """name: of the attempt's container and folder, see `Line.name`."""
+
+    def __init__(self, house: House, request: Request, job: Job) -> None:
+        self._house = house
+        self._request = request
+        self._job = job
+
+    @property
+    def _workspace(self) -> Workspace:
+        return self._house.workspace(self._request.workspace.name)
+
+    def stored(self, name: str) -> Outcome | None:
+        """What an attempt came to, if it has been collected."""
+        path = self._house.storage.job(name).outcome
+        try:
+            data, _ = files.read_regular(path, OUTCOME_BYTES)
+        except FileNotFoundError:
+            return None
+        return from_json(data, Outcome, str(path))
+
+    def lay_out(self, name: str) -> None:
+        """The study (or the reusable action) at its commit, and the outputs it needs.
+
+        Raises BadInput if an input is gone, TryLater if one is just being published.
+        """
+        storage = self._house.storage
+        if storage.is_laid_out(name):
+            return
+        part = storage.lay_out(name)
+        repo = self._job.action_repo or self._request.workspace.repo
+        commit = self._job.action_commit or self._request.sha or ""
+        self._house.studies.tree(repo, commit, part.workspace)
+        self._workspace.stage(part, self._job.needs)
+        storage.laid_out(name)
+
+    def launch(self, name: str) -> Launch:
+        folder = self._house.storage.job(name)
+        return launch.launch(
+            self._house.config, self._request, self._job, name, folder.workspace, folder.log
+        )
+
+    def collect(self, name: str, executor: Executor, end: End) -> Outcome:
+        """Everything of the job has stopped: what did it leave? Written before a file moves."""
+        folder = self._house.storage.job(name)
+        executor.save_log(name, folder.log, self._house.config.job_log_limit_bytes)
+        found = Collected()
+        if end.cause not in STOPPED_BY_PEOPLE:
+            found = self._workspace.collect(folder, self._patterns(), self._rules())
+        outcome = self._outcome(end, found)
+        with files.Changes() as disk:
+            disk.write(folder.outcome, to_json(outcome))
+        return outcome
+
+    def publish(self, name: str, outcome: Outcome) -> None:
+        """Raises TryLater, BadMachine, OSError; safe to repeat."""
+        self._workspace.publish(self._house.storage.job(name), self._provenance(), outcome)
+
+    def finish(self, name: str) -> None:
+        """The request file tells of the end now: the journal and the folder may go."""
+        self._workspace.finish(self._job.action)
+        self._house.storage.clear(name)
+
+    def refused(self, name: str, error: SpoolrunnerError) -> Outcome:
+        """It could not be started, and trying again would not help."""
+        code = Code.JOB_ERROR if error.kind == "cannot_start" else Code.INTERNAL_ERROR
+        if isinstance(error, BadInput):
+            code = Code.DEPENDENCY_FAILED if error.kind == "missing_input" else Code.JOB_ERROR
+        return self._write(name, self._failed(code, error.public, error.detail))
+
+    def given_up(self, name: str) -> Outcome:
+        """Lost too often: neither the study's fault nor something waiting would mend."""
+        message = f"Internal error: the job was lost {self._job.attempt} times while it ran."
+        return self._write(name, self._failed(Code.INTERNAL_ERROR, message, ""))
+
+    def cancelled(self) -> Outcome:
+        """Before it was started."""
+        by_user = self._job.cancel != "admin"
+        code = Code.CANCELLED_BY_USER if by_user else Code.KILLED_BY_ADMIN
+        return self._failed(code, verdict(Ending(None, Cause(self._job.cancel)), [], 0, 0).message, "")
+
+    def broken(self, error: Exception) -> Outcome:
+        """Our bug, or something nobody thought of; its story is in the private log."""
+        message = "Internal error: this is not the study's fault; the operators have been told."
+        public = error.public if isinstance(error, SpoolrunnerError) else message
+        return self._failed(
+            Code.INTERNAL_ERROR, public, "".join(traceback.format_exception(error))
+        )
+
+    def _failed(self, code: Code, message: str, detail: str) -> Outcome:
+        return Outcome(
+            attempt=self._job.attempt,
+            status=Status.FAILED,
+            status_code=code,
+            status_message=message,
+            completed_at=clock.now(),
+            detail=detail,
+            reference=self._reference(),
+        )
+
+    def _outcome(self, end: End, found: Collected) -> Outcome:
+        result = verdict(
+            self._ending(end), found.unmatched, found.kept_back, len(found.refused)
+        )
+        failed = result.status is Status.FAILED
+        return Outcome(
+            attempt=self._job.attempt,
+            status=result.status,
+            status_code=result.code,
+            status_message=result.message,
+            exit_code=end.exit.status,
+            image_id=end.exit.image_id,
+            started_at=end.exit.started_at,
+            completed_at=clock.now(),
+            outputs=found.outputs,
+            unmatched_patterns=found.unmatched,
+            other_files=found.other_files,
+            refused=found.refused,
+            reference=self._reference() if failed else None,
+        )
+
+    def _ending(self, end: End) -> Ending:
+        config = self._house.config
+        limits = {
+            Cause.MEMORY: f"{config.default_job_memory_limit_bytes / 2**30:.2f}GB",
+            Cause.TIME: _duration(config.job_timeout_s),
+        }
+        uses_db = launch.uses_database(config, self._job)
+        return Ending(end.exit.status, end.cause, limits.get(end.cause, ""), uses_db)
+
+    def _write(self, name: str, outcome: Outcome) -> Outcome:
+        """Keep it, so that it is published like any other end."""
+        folder = self._house.storage.job(name)
+        files.make_folder(folder.home)
+        with files.Changes() as disk:
+            disk.write(folder.outcome, to_json(outcome))
+        return outcome
+
+    def _reference(self) -> str:
+        return reference_of(self._request.identifier, self._job.action, self._job.attempt)
+
+    def _patterns(self) -> list[Pattern]:
+        action = self._project().actions[self._job.action]
+        return [Pattern(level, text) for level, text in action.outputs]
+
+    def _project(self) -> Project:
+        workspace = self._request.workspace
+        return self._house.reader.project(workspace.repo, self._request.sha or "")
+
+    def _rules(self) -> release.Rules:
+        config = self._house.config
+        return release.Rules(
+            max_size_bytes=config.level4_max_filesize_bytes,
+            max_rows=config.level4_max_csv_rows,
+            file_types=frozenset(config.level4_file_types),
+        )
+
+    def _provenance(self) -> Provenance:
+        request, job = self._request, self._job
+        about = request.original
+        return Provenance(
+            action=job.action,
+            job=job.identifier,
+            request=request.identifier,
+            sequence=job.sequence,
+            workspace=request.workspace.name,
+            repo=request.workspace.repo,
+            commit=request.sha or "",
+            created_at=job.created_at,
+            patterns=self._patterns(),
+            actions=list(self._project().actions),
+            branch=request.workspace.branch,
+            db=request.workspace.db,
+            user=str(about.get("created_by") or ""),
+            run_command=job.run_command,
+            project=str(about["project"]) if about.get("project") else None,
+            orgs=[str(one) for one in about.get("orgs") or [] if isinstance(one, str)],
+        )
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in UNITS_S:
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,82 @@
+"""Finding a request, a job or a failure by any unambiguous part of its id.
+
+Operators on a sealed server have no copy and paste (reference 6, row 37). Active requests and the
+last that ended are searched by part; older ones are found by the whole identifier or reference.
+"""
+
+import json
+
+from spoolrunner.errors import BadInput
+from spoolrunner.request import Job, Request
+from spoolrunner.spool import requests
+from spoolrunner.spool.requests import Requests
+from spoolrunner.spool.rooms import Rooms
+
+MOST_SHOWN = 10
+
+
+def active(rooms: Rooms, part: str) -> Request:
+    """The active request that a part of an id means. Raises BadInput for none or several."""
+    found = [one for one in all_active(rooms) if part in one.identifier or _has_job(one, part)]
+    return _only(found, part, "active request")
+
+
+def any_request(rooms: Rooms, part: str) -> Request:
+    """The active or finished request that this means. Raises BadInput for none or several."""
+    if exact := Requests(rooms).read_done(part):
+        return exact
+    found = [one for one in all_active(rooms) if part in one.identifier or _has_job(one, part)]
+    for ended in requests.recent(rooms):
+        done = Requests(rooms).read_done(ended.identifier)
+        if done and (part in done.identifier or _has_job(done, part)):
+            found.append(done)
+    return _only(found, part, "request, job or reference")
+
+
+def jobs_meant(request: Request, part: str) -> list[Job]:
+    """The jobs of it that a part of an id means; all of them if it is the request that is meant."""
+    meant = [job for job in request.jobs if _means(job, part)]
+    return meant or request.jobs
+
+
+def all_active(rooms: Rooms) -> list[Request]:
+    """In order of acceptance. A file that goes away while we look is no error."""
+    found = []
+    for path in rooms.running.glob("[!.]*.json"):
+        try:
+            found.append(requests.read(path))
+        except FileNotFoundError:
+            continue
+    return sorted(found, key=lambda one: one.sequence)
+
+
+def is_known(rooms: Rooms, identifier: str) -> bool:
+    """Has a runner accepted it, now or long ago?"""
+    running = rooms.running / f"{identifier}.json"
+    return running.exists() or Requests(rooms).find_done(identifier) is not None
+
+
+def refusal(rooms: Rooms, name: str) -> str:
+    """Why a file dropped under this name was rejected, or ""."""
+    for path in rooms.rejected.glob(f"*-{name}.error.json"):
+        return str(json.loads(path.read_bytes())["message"])
+    return ""
+
+
+def _has_job(request: Request, part: str) -> bool:
+    return any(_means(job, part) for job in request.jobs)
+
+
+def _means(job: Job, part: str) -> bool:
+    return part in (job.reference, job.action) or part in job.identifier
+
+
+def _only(found: list[Request], part: str, what: str) -> Request:
+    if not found:
+        raise BadInput(
+            f"There is no {what} {part!r}.", kind="unknown_id", hint="See `spoolrunner status`."
+        )
+    if len(found) > 1:
+        names = ", ".join(one.identifier for one in found[:MOST_SHOWN])
+        raise BadInput(f"{part!r} may mean any of: {names}.", kind="ambiguous_id")
+    return found[0]

@@ -1,0 +1,258 @@
+"""Publishing: a job's outputs become its workspace's, each at its level; the same when done again.
+
+Files are renamed where that is safe and copied where it is not. Each step first looks whether it
+has been done, so after a crash the whole is simply walked again (design, rule 7).
+Knows: places and storage (beside it), beneath, reflink, manifest, joblog, request, errors.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from spoolrunner import beneath, files, joblog, reflink
+from spoolrunner.beneath import Tree
+from spoolrunner.errors import BadMachine
+from spoolrunner.manifest import Journal, notes_beside
+from spoolrunner.request import Code, Level, Outcome, Output, Status
+from spoolrunner.workspace import staging
+from spoolrunner.workspace.places import Places, aside_of, failed_of, log_of
+from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
+
+# A label of the system's, not of the job's: SELinux puts it on every file.
+_HARMLESS_XATTRS = {"security.selinux"}
+
+
+def place(places: Places, job: JobFolder, journal: Journal) -> None:
+    """Bring all files of a job to where they belong, except for notes, manifests and the index.
+
+    Of a cancelled job nothing but its log is kept: nobody asked for its outputs any more.
+    Raises BadMachine ("output_lost") if a file is neither in the job's folder nor published.
+    """
+    made, outcome = journal.made, journal.outcome
+    with files.Changes() as disk:
+        _keep_log(disk, places, job, journal)
+        if outcome.status_code is Code.CANCELLED_BY_USER:
+            return
+        _publish_logs(disk, places, job, journal)
+        if outcome.status is Status.SUCCEEDED:
+            _to_high(disk, job, outcome, places.high, aside_of(places.high, made.job))
+            _to_medium(disk, places, outcome, places.high, places.medium, made.job)
+            beneath.remove_tree(failed_of(places.high, made.action))
+            beneath.remove_tree(failed_of(places.medium, made.action))
+        else:
+            _set_failed_beside(disk, places, job, journal)
+
+
+def _set_failed_beside(
+    disk: files.Changes, places: Places, job: JobFolder, journal: Journal
+) -> None:
+    made, outcome = journal.made, journal.outcome
+    high, medium = (failed_of(root, made.action) for root in (places.high, places.medium))
+    kept_back = {path: out.excluded for path, out in outcome.outputs.items() if out.excluded}
+    told = notes_beside(kept_back, (path for path, out in outcome.outputs.items() if _seen(out)))
+    _keep_only(high, outcome.outputs)
+    _keep_only(medium, [*told, *(path for path, out in outcome.outputs.items() if _shown(out))])
+    _to_high(disk, job, outcome, high, aside_of(high, made.job))
+    _to_medium(disk, places, outcome, high, medium, made.job)
+    for name, text in told.items():
+        write_note(disk, places, medium / name, text)
+
+
+def _keep_only(root: Path, wanted: Iterable[str]) -> None:
+    """Remove what an earlier failed run left, but nothing that this one has placed already."""
+    keep = set(wanted)
+    folders = {str(parent) for path in keep for parent in PurePosixPath(path).parents}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), Tree(root) as tree:
+        for found in list(tree.walk(sys.maxsize)):
+            if found.path not in (folders if found.folder else keep):
+                tree.remove(found.path)
+
+
+def _seen(output: Output) -> bool:
+    return output.level is Level.MODERATE
+
+
+def _shown(output: Output) -> bool:
+    return _seen(output) and not output.excluded
+
+
+def _to_high(
+    disk: files.Changes, job: JobFolder, outcome: Outcome, root: Path, aside: Path
+) -> None:
+    emptied = set()
+    with _left_by(job) as tree:
+        for path, output in outcome.outputs.items():
+            target = root / path
+            _make_room(disk, root, path, aside)
+            files.make_folder(target.parent)
+            if _take_over(disk, tree, path, output, target):
+                emptied.add((job.workspace / path).parent)
+    for folder in emptied:  # after all the destinations: reference/spool.md 2.1, rule 2
+        disk.touched(folder)
+
+
+@contextlib.contextmanager
+def _left_by(job: JobFolder) -> Iterator[Tree | None]:
+    try:
+        tree = Tree(job.workspace)
+    except FileNotFoundError:
+        yield None
+    else:
+        with tree:
+            yield tree
+
+
+def _take_over(
+    disk: files.Changes, tree: Tree | None, path: str, output: Output, target: Path
+) -> bool:
+    """Publish one output. True if its name in the job's folder is gone by this call."""
+    source = _open(tree, path)
+    if tree is None or source is None:
+        _must_be(target, output)
+        return False
+    try:
+        if _is(source, target):  # both names: what a power cut can leave of a rename
+            tree.remove(path)
+        elif not _movable(source) or not _moved(tree, path, target):
+            reflink.publish_copy(disk, source, target, files.PRIVATE_FILE)
+            return False
+    finally:
+        os.close(source)
+    disk.touched(target.parent)
+    return True
+
+
+def _open(tree: Tree | None, path: str) -> int | None:
+    try:
+        return tree.open(path) if tree else None
+    except FileNotFoundError:
+        return None
+
+
+def _is(source: int, target: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(source), os.lstat(target))
+    except FileNotFoundError:
+        return False
+
+
+def _movable(source: int) -> bool:
+    """Ours alone: no other name leads to it, and no ACL or attribute of the job's comes with it."""
+    about = os.fstat(source)
+    if about.st_nlink != 1 or about.st_uid != os.geteuid():
+        return False
+    if set(os.listxattr(source)) - _HARMLESS_XATTRS:
+        return False
+    if stat.S_IMODE(about.st_mode) != files.PRIVATE_FILE:
+        os.fchmod(source, files.PRIVATE_FILE)
+    return True
+
+
+def _moved(tree: Tree, path: str, target: Path) -> bool:
+    try:
+        tree.move_out(path, target)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            return False
+        raise
+    return True
+
+
+def _must_be(target: Path, output: Output) -> None:
+    """It was moved before we were interrupted; be sure that it is there, by its hash."""
+    try:
+        descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _lost(target) from error
+    try:
+        if staging.digest(descriptor) != output.sha256:
+            raise _lost(target)
+    finally:
+        os.close(descriptor)
+
+
+def _lost(target: Path) -> BadMachine:
+    return BadMachine(
+        "An output of the job is neither in the job's folder nor in the workspace.",
+        kind="output_lost",
+        hint="Run the action again.",
+        detail=str(target),
+    )
+
+
+def _make_room(disk: files.Changes, root: Path, path: str, aside: Path) -> None:
+    """Set aside a file (or link) that stands where a folder has to be, or a folder for a file.
+
+    Not removed: it may be a good output of another action.
+    """
+    names = path.split("/")
+    for depth in range(1, len(names) + 1):
+        part = "/".join(names[:depth])
+        about = _about(root / part)
+        if about is None:
+            return
+        if stat.S_ISDIR(about.st_mode) == (depth == len(names)) or stat.S_ISLNK(about.st_mode):
+            files.make_folder((aside / part).parent)
+            disk.replace(root / part, aside / part)
+
+
+def _about(path: Path) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _to_medium(
+    disk: files.Changes, places: Places, outcome: Outcome, high: Path, medium: Path, job: str
+) -> None:
+    for path, output in outcome.outputs.items():
+        if not _shown(output):
+            continue
+        _make_room(disk, medium, path, aside_of(medium, job))
+        places.storage.share((medium / path).parent)
+        source = os.open(high / path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            reflink.publish_copy(disk, source, medium / path, SHARED_FILE)
+        finally:
+            os.close(source)
+
+
+def write_note(disk: files.Changes, places: Places, path: Path, text: str) -> None:
+    places.storage.share(path.parent)
+    disk.write(path, text.encode(), SHARED_FILE)
+
+
+def _keep_log(disk: files.Changes, places: Places, job: JobFolder, journal: Journal) -> None:
+    folder = places.job_log(journal.made)
+    files.make_folder(folder)
+    said = joblog.summary(journal.made, journal.outcome)
+    _write_log(disk, job, folder / "logs.txt", files.PRIVATE_FILE, said)
+    disk.write(folder / "metadata.json", joblog.metadata(journal.made, journal.outcome))
+
+
+def _publish_logs(disk: files.Changes, places: Places, job: JobFolder, journal: Journal) -> None:
+    made, outcome = journal.made, journal.outcome
+    high, medium = (log_of(root, made.action) for root in (places.high, places.medium))
+    files.make_folder(high.parent)
+    places.storage.share(medium.parent)
+    _write_log(disk, job, high, files.PRIVATE_FILE, joblog.summary(made, outcome))
+    _write_log(disk, job, medium, SHARED_FILE, joblog.medium_summary(made, outcome))
+
+
+def _write_log(
+    disk: files.Changes, job: JobFolder, target: Path, mode: int, summary: bytes
+) -> None:
+    try:
+        source = os.open(job.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:  # it never came to say anything
+        disk.write(target, summary, mode)
+        return
+    try:
+        reflink.publish_copy(disk, source, target, mode, tail=summary)
+    finally:
+        os.close(source)
