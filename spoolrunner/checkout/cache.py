@@ -16,7 +16,7 @@ from pathlib import Path
 
 from spoolrunner import beneath, files
 from spoolrunner.checkout.git import READABLE, Git, Source
-from spoolrunner.checkout.words import Failed
+from spoolrunner.checkout.words import Failed, Reason
 
 REFS = "refs/spoolrunner"
 # The author's attributes would run filters and rewrite line ends; these stand above them.
@@ -80,9 +80,11 @@ class Cache:
             return self._git.run(
                 where, "cat-file", "blob", f"{sha}:{path}", limit_bytes=limit_bytes
             )
-        except Failed:
-            # The same words come when the commit itself is missing; but then this fails, too.
-            self._git.run(where, "ls-tree", sha, "--", path)
+        except Failed as failure:
+            # Its words are the same for a path that is not there and for objects that we lost.
+            entry = self._git.run(where, "ls-tree", sha, "--", path).split()
+            if failure.reason is Reason.UNKNOWN and entry[1:2] != [b"blob"]:
+                raise Failed(failure.said, Reason.NO_FILE) from failure
             raise
 
     def lay_out(self, sha: str, folder: Path) -> None:
@@ -118,7 +120,7 @@ class Cache:
 
     def _must_have(self, sha: str) -> None:
         if not self.has(sha):
-            raise Failed(1, "The commit is not in the cache.")
+            raise Failed("The commit is not in the cache.", Reason.UNKNOWN)
 
     def _begin(self, repository: Path) -> None:
         """Make it if it is not there, and clear away what a killed fetch left: we hold the lock."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from spoolrunner import files
-from spoolrunner.checkout.words import Failed
+from spoolrunner.checkout.words import Failed, Reason
 from spoolrunner.errors import BadMachine
 
 # Of memory: ten nested trees of ten entries are a few bytes to fetch and 10^10 files to list.
@@ -161,9 +161,11 @@ class Git:
             _limit_memory(child)
             answer = self._answer(child, limit_bytes)
             if len(answer) > limit_bytes:
-                raise Failed(0, f"spoolrunner: longer than {limit_bytes} bytes")
+                raise Failed(f"longer than {limit_bytes} bytes", Reason.SIZE)
+            if child.returncode < 0:
+                raise Failed(f"killed by signal {-child.returncode}", Reason.LINE)
             if child.returncode:
-                raise Failed(child.returncode, source.redact(_end_of(complaints)))
+                raise Failed(source.redact(_end_of(complaints)))
         return answer
 
     def _environment(self) -> dict[str, str]:

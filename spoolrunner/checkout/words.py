@@ -37,30 +37,27 @@ WORDS = {
     Reason.MOVED: "returned error: 30[18]",
     Reason.LOGIN: "could not read (Username|Password)|Authentication failed|returned error: 401",
     Reason.UNSAFE: "fsck error|invalid path '|[Oo]ut of memory|malloc failed",
-    Reason.SIZE: "^spoolrunner: longer than",
-    Reason.NO_FILE: "^fatal: path '.*' does not exist in|bad file$",
     Reason.LINE: "returned error: |RPC failed|unable to access|Could not resolve|timed out"
-    "|early EOF|unexpected disconnect|hung up|expected flush|recv error|Connection"
-    "|killed by signal",
+    "|early EOF|unexpected disconnect|hung up|expected flush|recv error|Connection",
 }
 
 
 class Failed(Exception):
-    """git ended with a status other than 0, or was ended. said: for the private log only."""
+    """git could not do it. said: for the private log only. reason: given, or by what it said."""
 
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(status)
-        self.status = status
-        self.said = said if status >= 0 else f"{said}\ngit was killed by signal {-status}"
+    def __init__(self, said: str, reason: Reason | None = None) -> None:
+        super().__init__(said)
+        self.said = said
+        self.reason = reason or _reason(said)
 
-    @property
-    def reason(self) -> Reason:
-        # What the far side says in its own words ("remote: ...") decides nothing.
-        lines = [line for line in self.said.splitlines() if not line.startswith("remote: ")]
-        for reason, words in WORDS.items():
-            if any(re.search(words, line) for line in lines):
-                return reason
-        return Reason.UNKNOWN
+
+def _reason(said: str) -> Reason:
+    # What the far side says in its own words ("remote: ...") decides nothing.
+    lines = [line for line in said.splitlines() if not line.startswith("remote: ")]
+    for reason, words in WORDS.items():
+        if any(re.search(words, line) for line in lines):
+            return reason
+    return Reason.UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The sandbox: a job sees a root made of a list, its folder as /workspace, and no network.
 
 bubblewrap makes the namespaces. As root it needs no user namespace (in one, a workspace of another
-uid can't be written: reference/rig.md 3): it mounts as root and keeps three capabilities, with
+uid can't be written: reference/rig.md 3): it mounts as root and keeps a few capabilities, with
 which setpriv becomes the job's user and gives them up. Otherwise all happens in a user namespace
 of our own uid.
 Knows: images.
@@ -88,7 +88,8 @@ class Sandbox:
 def _namespaces() -> list[str]:
     if os.geteuid() != 0:
         return ["--unshare-all"]
-    keep = [f"CAP_{name}" for name in ("SETUID", "SETGID", "SETPCAP")]
+    # DAC_READ_SEARCH: to enter a workspace that is its user's alone, before becoming that user.
+    keep = [f"CAP_{name}" for name in ("SETUID", "SETGID", "SETPCAP", "DAC_READ_SEARCH")]
     capabilities = [word for name in keep for word in ("--cap-add", name)]
     kinds = [f"--unshare-{kind}" for kind in ("ipc", "pid", "net", "uts", "cgroup-try")]
     return [*kinds, "--cap-drop", "ALL", *capabilities]

@@ -3,21 +3,21 @@
 The workspace with the fewest running jobs goes first, within and across workspaces the oldest
 (reference/opensafely.md 6, row 23: one large request must not hog all workers). A job that came
 first and did not fit is overtaken by smaller ones, but not for ever: after PATIENCE_S it goes
-before all others, and nobody takes what it lacks.
+before all others, and the workers it lacks are kept for it.
 Paused jobs, and those held by maintenance or a missing image, are no candidates and hence in
 nobody's way. Pure: how long a job has waited is told by the caller. Knows: request.
 """
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 
 from spoolrunner.request import Code
 
 PATIENCE_S = 600.0
-ROUNDING = 1e-9  # ten jobs of weight 0.1 are one
+ROUNDING = 1e-9  # 0.1 + 0.2 + 0.3 + 0.4 are one worker
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def choose(
             continue
         wait[one.job] = lacking[0]
         first.setdefault(lacking[0], one.job)
-        if _overdue(one):
-            room.close(lacking)
+        if _overdue(one) and lacking == [Code.WAITING_ON_WORKERS]:
+            room.keep()
     never = tuple(one.job for one in candidates if not room.could_hold(one))
     return Choice(tuple(start), wait, never, first)
 
@@ -118,14 +118,13 @@ def blocked_by_readers(job: str, accepted: int, readers: Iterable[Reader]) -> st
 
 
 class _Room:
-    """What is still free. A closed limit has nothing left for anybody."""
+    """What is still free."""
 
     def __init__(self, load: Load, max_workers: int, max_db_workers: int) -> None:
         self._workers = max_workers - load.weight
         self._db_workers = max_db_workers - load.database
         self._max_workers = max_workers
         self._max_db_workers = max_db_workers
-        self._closed: set[Code] = set()
 
     def could_hold(self, one: Candidate) -> bool:
         """Would it fit if nothing else ran? A weight that is not a number never does."""
@@ -135,9 +134,9 @@ class _Room:
     def lacking(self, one: Candidate) -> list[Code]:
         """The limits that keep it from starting; the narrower one first."""
         lacking = []
-        if one.needs_db and (self._db_workers < 1 or Code.WAITING_ON_DB_WORKERS in self._closed):
+        if one.needs_db and self._db_workers < 1:
             lacking.append(Code.WAITING_ON_DB_WORKERS)
-        if one.weight > self._workers + ROUNDING or Code.WAITING_ON_WORKERS in self._closed:
+        if one.weight > self._workers + ROUNDING:
             lacking.append(Code.WAITING_ON_WORKERS)
         return lacking
 
@@ -145,8 +144,12 @@ class _Room:
         self._workers -= one.weight
         self._db_workers -= one.needs_db
 
-    def close(self, limits: Collection[Code]) -> None:
-        self._closed.update(limits)
+    def keep(self) -> None:
+        """Nobody gets the free workers: they are kept until there are enough for one who waits.
+
+        Database workers need no keeping: jobs differ in weight, but each takes one of these.
+        """
+        self._workers = min(self._workers, 0)
 
 
 def _overdue(one: Candidate) -> bool:

@@ -38,7 +38,7 @@ MOST_NUMBERS = 20_000
 # Python's parser needs up to 15 microseconds for a byte.
 MOST_FOR_PYTHON = 64 * 1024
 # Characters and values, aliases counted as often as they are used.
-MOST_EXPANDED = 6 * 1024 * 1024
+MOST_EXPANDED = 4 * 1024 * 1024
 
 TAG = "tag:yaml.org,2002:"
 # Nothing outside can take these: a NUL ends a C string, half a surrogate pair has no bytes.

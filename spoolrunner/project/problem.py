@@ -5,8 +5,11 @@ Knows: errors.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from spoolrunner.errors import BadProject
+
+MOST_LISTED = 12
 
 Place = tuple[int, int]
 """Line and column, from 1; (0, 0): the whole file."""
@@ -45,4 +48,8 @@ def quoted(value: object) -> str:
 
 
 def listed(values: Iterable[object]) -> str:
-    return ", ".join(quoted(value) for value in values)
+    """The names, with commas; of many the first."""
+    names = [quoted(value) for value in islice(values, MOST_LISTED + 1)]
+    if len(names) > MOST_LISTED:
+        names[MOST_LISTED:] = ["..."]
+    return ", ".join(names)

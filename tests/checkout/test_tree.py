@@ -12,7 +12,7 @@ import pytest
 from spoolrunner.checkout import Studies
 from spoolrunner.errors import BadMachine, Bug, CannotExpand
 from tests.checkout.conftest import Make
-from tests.rig.githost import LINK, PROGRAM, SUBMODULE, Repository
+from tests.rig.githost import LINK, PROGRAM, SUBMODULE, Content, Repository
 
 
 @pytest.fixture
@@ -28,15 +28,9 @@ def laid_out(studies: Studies, repo: str, sha: str, folder: Path) -> dict[str, b
 
 
 def test_every_file_is_there_and_git_is_not(make: Make, local: Repository, tmp_path: Path) -> None:
-    content = {
-        "project.yaml": "x",
-        "a/b/c": b"\x00\xff",
-        "\u00fcml\u00e4ut \u2603": "y",
-        "empty": "",
-    }
+    content = {"project.yaml": b"x", "a/b/c": b"\0\xff", "\u00fcm lauts \u2603": b"y", "empty": b""}
     sha = make().resolve(str(local.folder), "main", local.commit(content))
-    found = laid_out(make(), str(local.folder), sha, tmp_path / "tree")
-    assert found == {k: v.encode() if isinstance(v, str) else v for k, v in content.items()}
+    assert laid_out(make(), str(local.folder), sha, tmp_path / "tree") == content
 
 
 @pytest.mark.parametrize(
@@ -81,7 +75,7 @@ def test_settings_of_the_user_and_of_the_repository_run_nothing(
 def test_links_stay_links_and_submodules_are_empty_folders(
     make: Make, local: Repository, tmp_path: Path
 ) -> None:
-    content = {
+    content: Content = {
         "link": (LINK, "/etc/passwd"),
         "sub": (SUBMODULE, "1" * 40),
         ".gitmodules": '[submodule "sub"]\npath = sub\nurl = https://example.org/x\n',
@@ -173,7 +167,11 @@ def test_a_full_disk_is_the_operators_and_leaves_the_cache_alone(
 
 
 def test_a_file_is_read_as_it_is(make: Make, local: Repository) -> None:
-    content = {"project.yaml": b"\xff\r\n", "link": (LINK, "project.yaml"), "big": b"x" * 4194305}
+    content: Content = {
+        "project.yaml": b"\xff\r\n",
+        "link": (LINK, "project.yaml"),
+        "big": b"x" * 4194305,
+    }
     sha = make().resolve(str(local.folder), "main", local.commit({**content, "folder/x": ""}))
     assert make().read(str(local.folder), sha, "project.yaml") == b"\xff\r\n"
     assert make().read(str(local.folder), sha, "link") == b"project.yaml"

@@ -65,6 +65,11 @@ def test_an_impatient_database_job_keeps_only_database_jobs_back() -> None:
     assert chosen(jobs, Load(weight=1, database=1), db=1).start == ("j3",)
 
 
+def test_no_worker_is_kept_for_a_job_that_could_not_start_for_want_of_a_database_worker() -> None:
+    jobs = [a_job(1, db=True, weight=4, first_s=PATIENCE_S), a_job(2)]
+    assert chosen(jobs, Load(weight=1, database=1), db=1).start == ("j2",)
+
+
 def test_as_soon_as_it_fits_the_one_that_waited_longest_starts_before_all_others() -> None:
     jobs = [a_job(1), a_job(2, weight=3, first_s=700), a_job(3, weight=4, first_s=900)]
     assert chosen(jobs).start == ("j3",)
@@ -98,10 +103,10 @@ def test_what_can_never_fit_is_reported_and_in_nobodys_way() -> None:
     assert found.first == {}
 
 
-def test_ten_jobs_of_a_tenth_are_one() -> None:
-    tenths = [a_job(n, weight=0.1) for n in range(11)]
-    assert len(chosen(tenths, workers=1).start) == 10
-    assert chosen([a_job(99)], load_of(tenths[:10]), workers=2).start == ("j99",)
+def test_fractions_add_up_to_whole_workers() -> None:
+    parts = [a_job(n, weight=n / 10) for n in (1, 2, 3, 4)]
+    assert len(chosen(parts, workers=1).start) == 4
+    assert chosen([a_job(9)], load_of(parts), workers=2).start == ("j9",)
 
 
 def test_the_load_is_the_sum_of_what_runs() -> None:

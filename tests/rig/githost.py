@@ -21,6 +21,7 @@ from types import TracebackType
 
 AUTHOR = "Jane Doe <jane@example.org>"
 FILE, PROGRAM, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
+Content = Mapping[str, str | bytes | tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Repository:
 
     def commit(
         self,
-        content: Mapping[str, str | bytes | tuple[str, str]],
+        content: Content,
         *,
         branch: str = "refs/heads/main",
         onto: str | None = "",

@@ -21,7 +21,9 @@ from spoolrunner.workspace import Collected, JobFolder, Storage, Workspace
 
 JOB_USER = (10000, 10000) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 REVIEWERS = 4321
+RULES = Rules()
 Make = Callable[[Path], None] | Mapping[str, str]
+NOTHING: Make = {}
 
 
 def storage_below(base: Path) -> Storage:
@@ -62,7 +64,7 @@ class Line:
         return Provenance(**(facts | more))  # type: ignore[arg-type]
 
     def lay_out(
-        self, made: Provenance, needs: list[Need] | None = None, study: Make = {}
+        self, made: Provenance, needs: list[Need] | None = None, study: Make = NOTHING
     ) -> JobFolder:
         part = self.storage.lay_out(made.job)
         fill(part.workspace, study)
@@ -79,7 +81,7 @@ class Line:
         with files.Changes() as disk:
             disk.write(job.log, log.encode())
 
-    def collect(self, job: JobFolder, made: Provenance, rules: Rules = Rules()) -> Collected:
+    def collect(self, job: JobFolder, made: Provenance, rules: Rules = RULES) -> Collected:
         return self.workspace.collect(job, made.patterns, rules)
 
     def outcome(self, found: Collected, exit_code: int = 0, cause: Cause = Cause.OWN) -> Outcome:
@@ -106,10 +108,10 @@ class Line:
         make: Make,
         *,
         needs: list[Need] | None = None,
-        study: Make = {},
+        study: Make = NOTHING,
         exit_code: int = 0,
         cause: Cause = Cause.OWN,
-        rules: Rules = Rules(),
+        rules: Rules = RULES,
         **more: object,
     ) -> tuple[Provenance, Outcome]:
         """The whole line of one job."""

@@ -124,7 +124,7 @@ def test_the_log_is_what_the_job_said_and_below_the_marker_what_became_of_it(lin
 def test_an_unmatched_pattern_fails_the_job_and_good_outputs_of_before_stay(line):
     line.run("make", LEVELS, MADE)
     good = {path: (line.high / path).read_text() for path in LEVELS}
-    worse = {path: "worse" for path in list(LEVELS)[:2]}
+    worse = dict.fromkeys(list(LEVELS)[:2], "worse")
     made, outcome = line.run("make", LEVELS, worse)
     assert outcome.status_code is Code.UNMATCHED_PATTERNS
     assert {path: (line.high / path).read_text() for path in LEVELS} == good
