@@ -44,8 +44,8 @@ class LocalImages:
     def argv(self, image: str, arguments: Sequence[str], folder: Path) -> list[str]:
         """The whole command line. A program of the study's own is given relative to folder.
 
-        Raises Refused: "no_image", or "cannot_start" if an image without a command is given no
-        program to run.
+        Raises Refused "no_image". A program that is not there is no error here: as under docker
+        (its init runs first) the job begins and ends with 127.
         """
         command = self._command(image)
         if command is None:
@@ -60,11 +60,6 @@ class LocalImages:
             return [*command, *rest]
         if program := _program(first, folder):
             return [program, *rest]
-        if not command:
-            raise Refused(
-                f"The image {image} has no program {first!a}, so nothing can begin.",
-                kind="cannot_start",
-            )
         return [*command, *arguments]
 
     def programs(self) -> list[str]:

@@ -163,7 +163,7 @@ class Entry:
             return "`needs` must be a plain list of names. Remove the inner list or mapping."
         if isinstance(need, str) and " " in need and all(name in known for name in need.split()):
             return f"`needs` {quoted(need)} must have commas: {listed(need.split())}."
-        names = [name for name in known if name != RUN_ALL]
+        names = (name for name in known if name != RUN_ALL)
         hint = self.findings.suggestion(need, names) or " Correct it, or add that action."
         return f"needs {quoted(need)}, which does not exist.{hint}"
 

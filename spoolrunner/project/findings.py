@@ -16,7 +16,7 @@ from spoolrunner.project.problem import Place, Problem, quoted
 # Nobody reads more; a file of a million mistakes must not become a report of a gigabyte.
 MOST_TOLD = 1_000
 # difflib takes a tenth of a millisecond for two names.
-MOST_COMPARISONS = 3_000
+MOST_COMPARISONS = 5_000
 
 Path = tuple[Hashable, ...]
 
@@ -87,7 +87,7 @@ class Findings:
 
     def suggestion(self, word: object, known: Iterable[object]) -> str:
         """ "Did you mean ...?" with a space before it, or ""."""
-        if not isinstance(word, str):
+        if not isinstance(word, str) or self._comparisons_left <= 0:
             return ""
         like = [n for n in known if isinstance(n, str) and abs(len(n) - len(word)) < 3]
         self._comparisons_left -= len(like) * (1 + len(word) // 40)

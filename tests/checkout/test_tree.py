@@ -28,7 +28,7 @@ def laid_out(studies: Studies, repo: str, sha: str, folder: Path) -> dict[str, b
 
 
 def test_every_file_is_there_and_git_is_not(make: Make, local: Repository, tmp_path: Path) -> None:
-    content = {"project.yaml": b"x", "a/b/c": b"\0\xff", "\u00fcm lauts \u2603": b"y", "empty": b""}
+    content = {"project.yaml": b"x", "a/b/c": b"\0\xff", "\u00fc \u2603": b"y", "empty": b""}
     sha = make().resolve(str(local.folder), "main", local.commit(content))
     assert laid_out(make(), str(local.folder), sha, tmp_path / "tree") == content
 

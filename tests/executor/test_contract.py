@@ -360,13 +360,10 @@ def test_an_image_that_is_not_here_is_refused_by_name(house: House) -> None:
     assert house.executor.names() == []
 
 
-def test_a_program_that_is_not_there_cannot_be_started_and_leaves_nothing(house: House) -> None:
+def test_a_program_that_is_not_there_ends_with_127_and_its_name_in_the_log(house: House) -> None:
     launch = house.launch("nosuchprogram")
-    with pytest.raises(Refused) as refused:
-        house.executor.start(launch)
-    assert refused.value.kind == "cannot_start"
-    assert house.executor.names() == []
-    assert house.executor.look(launch.name) == Absent()
+    assert house.run(launch).status == 127
+    assert "nosuchprogram" in house.said(launch)
 
 
 @pytest.mark.parametrize("arguments", [("python", "say.py", "it"), ("say.py", "it")])

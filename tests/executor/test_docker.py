@@ -65,7 +65,7 @@ def test_a_container_may_do_next_to_nothing(engine: Engine, house: House) -> Non
     host = made["HostConfig"]
     assert (host["NetworkMode"], host["CapDrop"], host["CapAdd"]) == ("none", ["ALL"], None)
     assert host["SecurityOpt"] == ["no-new-privileges"]
-    assert (host["Init"], host["Privileged"], host["Devices"]) == (True, False, [])
+    assert (host["Init"], host["Privileged"], host["Devices"] or []) == (True, False, [])
     assert (host["PidMode"], host["IpcMode"], host["UTSMode"]) == ("", "private", "")
     assert made["Config"]["User"] == f"{USER[0]}:{USER[1]}"
     [mount] = [one for one in made["Mounts"] if one["Type"] == "bind"]
@@ -107,7 +107,7 @@ def test_the_image_recorded_is_the_one_that_ran_even_if_its_name_moved_on(
 def test_a_job_with_a_network_finds_the_hosts_we_name_and_no_others(
     engine: Engine, house: House
 ) -> None:
-    script = "cat /etc/hosts; nslookup example.org && exit 1; ls /sys/class/net"
+    script = "cat /etc/hosts; timeout 1 nslookup example.org && exit 1; ls /sys/class/net"
     with contextlib.closing(engine.client()) as client:
         network = client.networks.create(f"db-{house.spool8}", internal=True)
         launch = house.launch(
