@@ -7,6 +7,7 @@ Knows: record, request, outputs. Keys: reference/opensafely.md 4.10.
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 
 from spoolrunner.outputs import Pattern
 from spoolrunner.record import Frozen, Record, changed
@@ -151,7 +152,7 @@ def notes_beside(kept: Mapping[str, str], taken: Iterable[str]) -> dict[str, str
 
     `NAME.txt` is where reviewers' tools look (reference 3.8), but a study may make that very file.
     """
-    used = set(taken)
+    used = {str(name) for path in taken for name in (path, *PurePosixPath(path).parents)}
     written = {}
     for path in sorted(kept):
         name = next(name for name in _note_names(path) if name not in used)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from spoolrunner.errors import BadRequest, BadMachine
+from spoolrunner.errors import BadMachine, BadRequest
 
 MAX_DEPTH = 32
 

@@ -214,7 +214,7 @@ class Outcome(Record, kw_only=True):
 
 
 def job_identifier(request: str, action: str) -> str:
-    """Always the same for a request and an action (reference 4.4), so containers are found again."""
+    """Always the same for a request and an action (reference 4.4): containers are found again."""
     digest = hashlib.sha1(f"{request}\n{action}".encode()).digest()
     return base64.b32encode(digest[:10]).decode().lower()
 
@@ -222,7 +222,9 @@ def job_identifier(request: str, action: str) -> str:
 def reference_of(request: str, action: str, attempt: int) -> str:
     """Six letters and digits that survive a telephone: no 0 o 1 l i u."""
     alphabet = "23456789abcdefghjkmnpqrstvwxyz"
-    number = int.from_bytes(hashlib.sha1(f"{request}\n{action}\n{attempt}".encode()).digest(), "big")
+    number = int.from_bytes(
+        hashlib.sha1(f"{request}\n{action}\n{attempt}".encode()).digest(), "big"
+    )
     letters = []
     for _ in range(6):
         number, index = divmod(number, len(alphabet))

@@ -157,8 +157,7 @@ class Site:
     def rejected(self) -> dict[str, dict[str, Any]]:
         """Name it was dropped under -> its .error.json."""
         reasons = [
-            json.loads(path.read_bytes())
-            for path in (self.spool / "rejected").glob("*.error.json")
+            json.loads(path.read_bytes()) for path in (self.spool / "rejected").glob("*.error.json")
         ]
         return {reason["name"]: reason for reason in reasons}
 

@@ -8,7 +8,6 @@ line is TryLater. Knows: files, errors.
 """
 
 import contextlib
-import functools
 import re
 import time
 import zlib
@@ -22,6 +21,7 @@ from spoolrunner.checkout.cache import Cache
 from spoolrunner.checkout.git import Git, Source
 from spoolrunner.checkout.source import GITHUB, Repository, Sources, on_github, shown
 from spoolrunner.checkout.words import (
+    AGAIN,
     Failed,
     Reason,
     Wanted,
@@ -231,11 +231,13 @@ class Studies:
                     raise error from failure
             time.sleep(wait_s)
 
-    @functools.cached_property
+    @property
     def _git(self) -> Git:
+        """With its settings beside it, even if somebody has removed the cache by hand."""
         git = Git(self._folder, self._timeout_s)
-        with self._shard(0):
-            git.settle()
+        if not git.settled():
+            with self._shard(0):
+                git.settle()
         return git
 
     def _cache(self, repository: Repository) -> Cache:
@@ -248,7 +250,7 @@ class Studies:
     def _shard(self, number: int) -> Iterator[None]:
         lock = files.Lock(self._locks / f"git-{number:02d}")
         if not lock.take(self._timeout_s):
-            raise TryLater("Another job is still fetching a study.", kind="git_busy")
+            raise TryLater("Another job is still fetching a study.", kind="git_busy", hint=AGAIN)
         try:
             yield
         finally:

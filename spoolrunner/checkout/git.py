@@ -133,13 +133,16 @@ class Git:
         self._home = home
         self._timeout_s = timeout_s
 
-    def settle(self) -> None:
-        """Write the settings if they are not there as they should be. Hold a lock."""
-        files.make_folder(self._home)
+    def settled(self) -> bool:
+        """Are the settings there as they should be?"""
         path = self._home / ".gitconfig"
-        if not path.exists() or path.read_text() != SETTINGS:
-            with files.Changes() as disk:
-                disk.write(path, SETTINGS.encode())
+        return path.exists() and path.read_text() == SETTINGS
+
+    def settle(self) -> None:
+        """Write the settings. Hold a lock."""
+        files.make_folder(self._home)
+        with files.Changes() as disk:
+            disk.write(self._home / ".gitconfig", SETTINGS.encode())
 
     def run(
         self,

@@ -2,7 +2,7 @@
 
 An address is `https://github.com/ORG/NAME` or, where that is allowed, a local path. It is fetched
 from GitHub, from the site's proxy for it, or from the operator's mirror; then no network is tried.
-Knows: git, errors.
+Knows: git, words, errors.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from spoolrunner.checkout.git import Source
+from spoolrunner.checkout.words import printable
 from spoolrunner.errors import BadMachine, CannotExpand
 
 ANY_ORGANISATION = "*"
@@ -100,7 +101,7 @@ def on_github(address: str) -> Repository | None:
 
 def shown(address: str) -> str:
     """As it may stand in a message: people do paste addresses with a password in them."""
-    return ascii(re.sub(r"//[^/]*@", "//", address)[:200]).strip("'\"")
+    return printable(re.sub(r"//[^/]*@", "//", address))
 
 
 def _local_path(address: str) -> str:
@@ -120,6 +121,8 @@ def _in_mirror(mirror: Path, repository: Repository) -> Path:
             kind="no_such_repo",
             hint=f"Ask the operator for {repository.org}/{repository.name}.git in GIT_MIRROR_DIR.",
         )
+    for path in mirror.absolute().parents:
+        _check_owner(path, stat.S_ISVTX)  # below a /tmp nobody can rename what is not theirs
     for path in _deciding(folder):
         _check_owner(path)
     return folder
@@ -127,16 +130,16 @@ def _in_mirror(mirror: Path, repository: Repository) -> Path:
 
 def _deciding(folder: Path) -> Iterator[Path]:
     """What says which commits the branches hold. An object can't be forged: its hash names it."""
-    yield from (folder, *folder.parents)
+    yield from (folder, *folder.parents[:2])
     for name in ("HEAD", "config", "packed-refs", "objects", "refs"):
         if (folder / name).exists():
             yield folder / name
     yield from (folder / "refs").rglob("*")
 
 
-def _check_owner(path: Path) -> None:
+def _check_owner(path: Path, excused: int = 0) -> None:
     about = path.lstat()
-    shared = about.st_mode & OTHERS_WRITE and not about.st_mode & stat.S_ISVTX
+    shared = about.st_mode & OTHERS_WRITE and not about.st_mode & excused
     if about.st_uid in (0, os.geteuid()) and not shared and not stat.S_ISLNK(about.st_mode):
         return
     raise BadMachine(

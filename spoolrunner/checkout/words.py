@@ -30,7 +30,8 @@ class Reason(Enum):
 # The first that matches counts. The words are git's own (LC_ALL=C), seen with 2.39; if another
 # version uses others, a definite answer becomes "try later", never the other way round.
 WORDS = {
-    Reason.DISK: "No space left|Disk quota|[Uu]nable to (write|create (?!.*File exists))|Read-only",
+    Reason.DISK: "No space left|Disk quota|Read-only file"
+    "|[Uu]nable to (write|create (?!.*File exists))",
     Reason.NO_COMMIT: "upload-pack: not our ref",
     Reason.NO_BRANCH: "couldn't find remote ref",
     Reason.NO_REPOSITORY: "^fatal: repository '.*' not found|not appear to be a git repository",
@@ -71,6 +72,8 @@ class Wanted:
     path: str = ""
 
 
+AGAIN = "It will be tried again."
+
 # reason: kind, sentence, hint. Filled with the names that came with the request.
 REFUSALS = {
     Reason.NO_REPOSITORY: (
@@ -105,8 +108,8 @@ REFUSALS = {
     ),
     Reason.UNSAFE: (
         "unsafe_commit",
-        "The commit {sha} of {repo} holds what git refuses, such as a folder .git.",
-        "`git fsck --strict` in a clone of it tells which.",
+        "The commit {sha} of {repo} can't be laid out: a path such as .git, or far too much.",
+        "`git fsck --strict` in a clone of it may tell which.",
     ),
 }
 
@@ -133,13 +136,13 @@ def explained(failure: Failed, wanted: Wanted, *, with_token: bool) -> Spoolrunn
     return TryLater(
         f"The repository {wanted.repo} can't be reached at the moment.",
         kind="git_unreachable",
-        hint="It will be tried again.",
+        hint=AGAIN,
         detail=said,
     )
 
 
 def refusal(reason: Reason, wanted: Wanted, said: str = "") -> CannotExpand:
-    names = {name: _printable(text) for name, text in asdict(wanted).items()}
+    names = {name: printable(text) for name, text in asdict(wanted).items()}
     kind, message, hint = (text.format(**names) for text in REFUSALS[reason])
     return CannotExpand(message, kind=kind, hint=hint, detail=said)
 
@@ -152,5 +155,6 @@ def not_on_branch(wanted: Wanted) -> CannotExpand:
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Of a name that somebody else chose, on one line."""
     return text[:200] if text.isprintable() else ascii(text[:200])

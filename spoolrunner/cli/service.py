@@ -13,8 +13,8 @@ import click
 from spoolrunner import files
 from spoolrunner.cli import build
 from spoolrunner.config import Config
-from spoolrunner.spool import orders
 from spoolrunner.runner.mover import Mover
+from spoolrunner.spool import orders
 from spoolrunner.spool.rooms import Rooms
 
 STAND_BY_S = 0.5

@@ -48,7 +48,9 @@ def init(ctx: click.Context, volatile: bool) -> None:
 )
 @click.argument("repo")
 @click.argument("actions", nargs=-1, required=True)
-@click.option("--workspace", default="default", show_default=True, help="Whose outputs they become.")
+@click.option(
+    "--workspace", default="default", show_default=True, help="Whose outputs they become."
+)
 @click.option("--branch", default="main", show_default=True)
 @click.option("--commit", help="40 hex digits; default: the head of the branch.")
 @click.option("--db", default="default", show_default=True, help="full, slice, dummy or default.")
@@ -131,14 +133,14 @@ def workspace() -> None:
 @click.argument("repo")
 @click.option("--branch", default="main", show_default=True)
 @click.option("--db", default="default", show_default=True)
-@click.option("--force", is_flag=True, help="Give a known workspace another repository or database.")
+@click.option(
+    "--force", is_flag=True, help="Give a known workspace another repository or database."
+)
 @click.pass_context
 def add(ctx: click.Context, name: str, repo: str, branch: str, db: str, force: bool) -> None:
     """Register a workspace, so that requests can name it by its number."""
     place = build.rooms(ctx)
-    given: dict[str, Any] = {
-        "workspace": {"name": name, "repo": repo, "branch": branch, "db": db}
-    }
+    given: dict[str, Any] = {"workspace": {"name": name, "repo": repo, "branch": branch, "db": db}}
     if force:
         given["force"] = True
     token = f"workspace-{claims.new_token()}"

@@ -125,7 +125,7 @@ class Job:
         if signal.SIGTERM in numbers:
             self._ask()
         if signal.SIGUSR1 in numbers:
-            bury(self._note)
+            self._kill()
         while (ended := reap(os.WNOHANG)) and ended[0]:
             self._note(*ended)
 
@@ -145,12 +145,15 @@ class Job:
 
     def end(self, log: "Log") -> None:
         """Kill the daemons it left behind and take down the last words of all."""
+        self._kill()
+        while log.copy(self._voice):
+            pass
+
+    def _kill(self) -> None:
         if self._launch["pids_max"]:
             with contextlib.suppress(OSError), open(self._launch["pids_max"], "w") as limit:
                 limit.write("0")  # nothing can fork away from the kill any more
         bury(self._note)
-        while log.copy(self._voice):
-            pass
 
 
 def become(launch: dict[str, Any], mouth: int) -> None:

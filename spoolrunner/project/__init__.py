@@ -85,18 +85,22 @@ def read(data: bytes, filename: str = "project.yaml") -> Project:
     rules = (Rules.TODAY,) if top.version >= 4 else (Rules.OLD, Rules.TODAY)
     force = next((one for one in rules if not findings.refused_by(one)), None)
     if force is None:
-        raise BadProject(findings.told(lambda finding: rules[0] in finding.rules))
+        raise BadProject(findings.told(lambda one: "" if rules[0] in one.rules else None))
     return Project(
         version=top.version,
         actions=top.actions,
-        warnings=findings.told(lambda finding: _worth_a_word(finding, force, rules)),
+        warnings=findings.told(lambda one: _warning(one, force, rules)),
         population=top.population,
         broken=findings.broken_by(force),
     )
 
 
-def _worth_a_word(finding: Finding, force: Rules, rules: tuple[Rules, ...]) -> bool:
-    """An action that can't be run; a remark; what the other program would refuse."""
+def _warning(finding: Finding, force: Rules, rules: tuple[Rules, ...]) -> str | None:
+    """What follows the finding when the file is taken all the same; None: it doesn't matter."""
     if finding.running:
-        return force in finding.rules
-    return not finding.rules or any(one in finding.rules for one in rules)
+        return " As it is, this action can't be run." if force in finding.rules else None
+    if not finding.rules:
+        return ""
+    if not any(one in finding.rules for one in rules):
+        return None
+    return " From version 4 this is refused." if force is Rules.OLD else ""

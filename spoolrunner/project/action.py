@@ -88,7 +88,7 @@ class Entry:
     def keys(self, value: dict[Any, Any]) -> None:
         for key in ("run", "outputs"):
             if key not in value:
-                self.add(Rules.BOTH, f"`{key}` is missing. Add it.", at_key=True)
+                self.add(Rules.BOTH, f"`{key}` is missing. Add it.", key)
         for key in value:
             if key not in KEYS:
                 hint = self.findings.suggestion(key, KEYS) or f" Known are {listed(KEYS)}."

@@ -53,9 +53,9 @@ class Finding:
         depth = 2 if self.action else 0
         return str(self.path[depth]) if len(self.path) > depth else ""
 
-    def problem(self, document: Document) -> Problem:
+    def problem(self, document: Document, remark: str = "") -> Problem:
         place = self.place or document.place(self.path, self.at_key)
-        return Problem.at(document.filename, place, self.text, self.action, self.key)
+        return Problem.at(document.filename, place, self.text + remark, self.action, self.key)
 
 
 @dataclass
@@ -105,9 +105,13 @@ class Findings:
                 broken.setdefault(finding.action, finding.problem(self.document))
         return broken
 
-    def told(self, wanted: Callable[[Finding], bool]) -> tuple[Problem, ...]:
-        """The wanted findings as sentences, by place; the last says how many were left out."""
-        problems = [finding.problem(self.document) for finding in self.found if wanted(finding)]
+    def told(self, remark: Callable[[Finding], str | None]) -> tuple[Problem, ...]:
+        """Findings as sentences, by place; the last says how many were left out.
+
+        remark: what is said after a finding, or None if it is not told.
+        """
+        remarks = [(finding, remark(finding)) for finding in self.found]
+        problems = [one.problem(self.document, said) for one, said in remarks if said is not None]
         problems.sort(key=lambda problem: (problem.line, problem.column))
         if self.left_out:
             text = f"{self.left_out} more things were found."

@@ -42,7 +42,9 @@ def show_request(request: Request, jobs: list[Job], folders: Mapping[str, Path])
     for job in jobs:
         console.print()
         for name, value in _job_facts(job, folders):
-            console.print(f"{name:<10} {value}", markup=False, highlight=False, style=_style(name, job))
+            console.print(
+                f"{name:<10} {value}", markup=False, highlight=False, style=_style(name, job)
+            )
 
 
 def _console() -> Console:
@@ -120,9 +122,15 @@ def _job_facts(job: Job, folders: Mapping[str, Path]) -> Iterable[tuple[str, str
         yield "command", job.run_command
     for need in job.needs:
         yield "reads", f"{need.action} of request {need.request}"
-    yield "times", f"{job.created_at} created, {job.started_at or '-'} started, {job.completed_at or '-'} ended"
+    yield (
+        "times",
+        f"{job.created_at} created, {job.started_at or '-'} started, {job.completed_at or '-'} ended",
+    )
     if job.attempt:
-        yield "attempt", f"{job.attempt}, {job.executor}, image {job.image_id or '-'}, exit {job.exit_code}"
+        yield (
+            "attempt",
+            f"{job.attempt}, {job.executor}, image {job.image_id or '-'}, exit {job.exit_code}",
+        )
     for path, output in job.outputs.items():
         kept = "  (kept back from medium privacy)" if output.excluded else ""
         yield "output", f"{path}  {output.level}  {output.size} bytes{kept}"

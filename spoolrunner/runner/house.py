@@ -1,4 +1,4 @@
-"""The house: what the runner is built from, put together once; and whether work may go on at all."""
+"""The house: what the runner is built from, and whether work may go on at all."""
 
 import shutil
 import threading
@@ -12,10 +12,10 @@ from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine
 from spoolrunner.executor import Executor
 from spoolrunner.request import Code, Job
-from spoolrunner.spool import orders, registry
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
 from spoolrunner.runner.reading import Reader
+from spoolrunner.spool import orders, registry
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 from spoolrunner.wake import Wake
@@ -46,9 +46,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.book = Book(Requests(self.rooms), self.wake.set)
-        self.reader = Reader(
-            self.studies, self.config.allowed_images, dummy=self.config.dummy_data
-        )
+        self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)
         self.stoppers = Crew("stopper", STOPPERS)
 

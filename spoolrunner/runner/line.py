@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S = 60.0
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
 HOLD_S = 10.0
+MOST_TRIES = 5
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -80,13 +81,15 @@ class Line:
             try:
                 return self._walk()
             except (TryLater, OSError) as error:
+                if tries >= MOST_TRIES and not _may_pass(error):
+                    return self._fail(error)
                 wait_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
                 self._complain(error, wait_s)
                 time.sleep(wait_s)
                 tries += 1
             except Stopping:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the job has to end
                 return self._fail(error)
 
     def _walk(self) -> None:
@@ -249,8 +252,7 @@ class Line:
             *(self.request.identifier, self.job.identifier, self.job.action),
             *(wait_s, error, detail),
         )
-        full = isinstance(error, OSError) and error.errno in FULL
-        message = "The server's disk is full." if full else "The server has trouble."
+        message = "The server's disk is full." if _is_full(error) else "The server has trouble."
         self._note(status_message=f"{message} It is tried again in {wait_s:g} s.")
 
     def _fail(self, error: Exception) -> None:
@@ -264,3 +266,12 @@ class Line:
         if self.job.phase in (Phase.STARTING, Phase.STARTED):
             self._executor.stop(self.name, 0)
         self._note_end(self._results.broken(error))
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def _may_pass(error: Exception) -> bool:
+    """An engine that is away, a full disk: that may last for hours and is nobody's bug."""
+    return isinstance(error, TryLater) or _is_full(error)

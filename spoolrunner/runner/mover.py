@@ -8,11 +8,11 @@ next mover loads running/ and walks on.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+import time
 
 from spoolrunner import plan
 from spoolrunner.errors import BadRequest
-from spoolrunner.request import ERROR_ACTION, Code, Job, Need, Phase, Request, Status
+from spoolrunner.request import Code, Job, Need, Phase, Request, Status
 from spoolrunner.runner import clock
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
@@ -41,6 +41,7 @@ class Mover:
         self._planner = Planner(house, self._waiting)
         self._left: list[Found] = []
         self._lines: dict[str, Line] = {}
+        self._first_since_s: dict[str, float] = {}
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
@@ -168,13 +169,16 @@ class Mover:
 
     def _start_ready(self) -> None:
         held = self._house.held_back()
+        running = {(line.request.workspace.name, line.job.action) for line in self._lines.values()}
         candidates = []
         for request, job in list(self._waiting.ready.values()):
             if cancels(request, job.action):
                 self._stop_job(request, job, "user")
             elif held:
                 self._hold(request, job, *held)
-            elif not self._house.is_held(job) and not self._waiting.replaces_unread(request, job):
+            elif (request.workspace.name, job.action) in running or self._house.is_held(job):
+                continue
+            elif not self._waiting.replaces_unread(request, job):
                 candidates.append((request, job))
         self._settle_ends()
         self._choose([pair for pair in candidates if pair[1].active])
@@ -184,7 +188,7 @@ class Mover:
             return
         jobs = {job.identifier: (request, job) for request, job in candidates}
         chosen = plan.choose(
-            [_candidate(request, job) for request, job in candidates],
+            [self._candidate(request, job) for request, job in candidates],
             self._load_now(),
             max_workers=self._house.config.max_workers,
             max_db_workers=self._house.config.max_db_workers,
@@ -193,10 +197,29 @@ class Mover:
             self._start(*jobs[identifier])
         for identifier, code in chosen.wait.items():
             self._hold(*jobs[identifier], code, WAITING_MESSAGES[code])
+        for identifier in chosen.never:
+            message = "It needs more workers than this server has."
+            self._end(*jobs[identifier], Status.FAILED, Code.JOB_ERROR, message)
+        since_s = {
+            job: self._first_since_s.get(job, time.monotonic()) for job in chosen.first.values()
+        }
+        self._first_since_s = since_s
+
+    def _candidate(self, request: Request, job: Job) -> plan.Candidate:
+        since_s = self._first_since_s.get(job.identifier)
+        return plan.Candidate(
+            job=job.identifier,
+            workspace=request.workspace.name,
+            sequence=job.sequence,
+            needs_db=job.requires_db,
+            first_waited_s=0 if since_s is None else time.monotonic() - since_s,
+        )
 
     def _load_now(self) -> plan.Load:
         return plan.load_of(
-            _candidate(line.request, line.job) for line in self._lines.values() if line.executing
+            self._candidate(line.request, line.job)
+            for line in self._lines.values()
+            if line.executing
         )
 
     def _hold(self, request: Request, job: Job, code: Code, message: str) -> None:
@@ -278,12 +301,3 @@ WAITING_MESSAGES: dict[Code, str] = {
     Code.WAITING_ON_DB_WORKERS: "Waiting on available database workers.",
     Code.WAITING_ON_DEPENDENCIES: "Waiting on dependencies.",
 }
-
-
-def _candidate(request: Request, job: Job) -> plan.Candidate:
-    return plan.Candidate(
-        job=job.identifier,
-        workspace=request.workspace.name,
-        sequence=job.sequence,
-        needs_db=job.requires_db,
-    )

@@ -6,6 +6,7 @@ as one failed job `__error__` with the reason, so that whoever asked is told.
 """
 
 import logging
+import math
 import shlex
 import time
 import traceback
@@ -84,7 +85,7 @@ class Planner:
             self._tell(request, partial(self._delay, request, error))
         except CannotExpand as error:
             self._tell(request, partial(self._refuse, request, error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told
             self._tell(request, partial(self._refuse, request, _bug(error)))
         else:
             self._tell(request, lambda: self._readings.update({request.identifier: reading}))
@@ -139,9 +140,7 @@ class Planner:
         for job in jobs:
             if job.active:
                 self.watch(request, job)
-        log.info(
-            "request=%s planned jobs=%d sha=%s", request.identifier, len(jobs), reading.sha
-        )
+        log.info("request=%s planned jobs=%d sha=%s", request.identifier, len(jobs), reading.sha)
 
     def _expanded(self, request: Request) -> None:
         request.expanded = True
@@ -163,9 +162,7 @@ class Planner:
         if not self._house.config.dummy_data:
             launch.database_url(self._house.config, request)
 
-    def _job(
-        self, request: Request, planned: plan.Planned, commands: Mapping[str, Command]
-    ) -> Job:
+    def _job(self, request: Request, planned: plan.Planned, commands: Mapping[str, Command]) -> Job:
         command = commands[planned.action]
         return Job(
             identifier=job_identifier(request.identifier, planned.action),
@@ -226,8 +223,13 @@ class Planner:
         log.warning("request=%s delayed: %s %s", request.identifier, error.message, error.detail)
         self._book.changed(request)
 
-    def _known(self, request: Request, reading: Reading) -> dict[str, plan.Known]:
-        """The newest run of each action in this workspace that was not cancelled."""
+    def _known(
+        self, request: Request, reading: Reading, before: float = math.inf
+    ) -> dict[str, plan.Known]:
+        """The newest run of each action in this workspace that was not cancelled.
+
+        before: what requests accepted later have scheduled is not looked at (see plan.replan).
+        """
         name = request.workspace.name
         index = registry.find(self._house.rooms, name)
         known = {
@@ -235,7 +237,7 @@ class Planner:
             for action, state in (index.actions if index else {}).items()
         }
         for other in self._book.requests.values():
-            if other.workspace.name != name or other is request:
+            if other.workspace.name != name or other is request or other.sequence >= before:
                 continue
             for job in other.jobs:
                 if job.active and not job.cancel and job.action in reading.needs:
@@ -264,18 +266,14 @@ class Planner:
         try:
             workspace = self._house.workspace(request.workspace.name)
             reading = self._house.reader.read(request, workspace)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told
             log.warning("request=%s can't be planned again: %r", request.identifier, error)
             self._tell(request, lambda: self._waiting.failed.extend(waiters))
         else:
             self._tell(request, lambda: self._replan(request, reading, lost))
 
     def _replan(self, request: Request, reading: Reading, lost: Job) -> None:
-        known = {
-            action: one
-            for action, one in self._known(request, reading).items()
-            if not self._is_later(one, request)
-        }
+        known = self._known(request, reading, before=request.sequence)
         replanned = plan.replan(
             reading.needs,
             {job.action: job.needs for job in request.jobs if _has_not_begun(job)},
@@ -299,10 +297,6 @@ class Planner:
         for job in new:
             self.watch(request, job)
         self._book.changed(request)
-
-    def _is_later(self, known: plan.Known, request: Request) -> bool:
-        other = self._book.requests.get(known.request)
-        return other is not None and other.sequence > request.sequence
 
     def watch(self, request: Request, job: Job) -> None:
         """Have a job wait for what it needs."""

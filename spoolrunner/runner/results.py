@@ -92,7 +92,7 @@ class Results:
 
     def finish(self, name: str) -> None:
         """The request file tells of the end now: the journal and the folder may go."""
-        self._workspace.finish(self._job.action)
+        self._workspace.finish(self._job.action, self._job.identifier)
         self._house.storage.clear(name)
 
     def refused(self, name: str, error: SpoolrunnerError) -> Outcome:
@@ -111,15 +111,15 @@ class Results:
         """Before it was started."""
         by_user = self._job.cancel != "admin"
         code = Code.CANCELLED_BY_USER if by_user else Code.KILLED_BY_ADMIN
-        return self._failed(code, verdict(Ending(None, Cause(self._job.cancel)), [], 0, 0).message, "")
+        return self._failed(
+            code, verdict(Ending(None, Cause(self._job.cancel)), [], 0, 0).message, ""
+        )
 
     def broken(self, error: Exception) -> Outcome:
         """Our bug, or something nobody thought of; its story is in the private log."""
         message = "Internal error: this is not the study's fault; the operators have been told."
         public = error.public if isinstance(error, SpoolrunnerError) else message
-        return self._failed(
-            Code.INTERNAL_ERROR, public, "".join(traceback.format_exception(error))
-        )
+        return self._failed(Code.INTERNAL_ERROR, public, "".join(traceback.format_exception(error)))
 
     def _failed(self, code: Code, message: str, detail: str) -> Outcome:
         return Outcome(
@@ -133,9 +133,7 @@ class Results:
         )
 
     def _outcome(self, end: End, found: Collected) -> Outcome:
-        result = verdict(
-            self._ending(end), found.unmatched, found.kept_back, len(found.refused)
-        )
+        result = verdict(self._ending(end), found.unmatched, found.kept_back, len(found.refused))
         failed = result.status is Status.FAILED
         return Outcome(
             attempt=self._job.attempt,

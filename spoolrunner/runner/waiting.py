@@ -22,9 +22,7 @@ class Waiting:
     ready: dict[Key, tuple[Request, Job]] = field(default_factory=dict)
     failed: list[Waiter] = field(default_factory=list)
     _open: dict[Key, set[Key]] = field(default_factory=dict)
-    _dependants: dict[Key, list[Waiter]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    _dependants: dict[Key, list[Waiter]] = field(default_factory=lambda: defaultdict(list))
     _readers: dict[tuple[str, str], dict[Key, Reader]] = field(
         default_factory=lambda: defaultdict(dict)
     )

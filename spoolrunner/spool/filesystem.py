@@ -60,7 +60,9 @@ def _probe(folder: Path) -> None:
             disk.remove(second)
             disk.remove(folder / ".probe-lock")
     except OSError as error:
-        raise _refused(folder, "a rename, a lock or a hard link failed on it", str(error)) from error
+        raise _refused(
+            folder, "a rename, a lock or a hard link failed on it", str(error)
+        ) from error
 
 
 def _refused(folder: Path, why: str, detail: str = "") -> BadMachine:

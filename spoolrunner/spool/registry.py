@@ -39,9 +39,7 @@ def numbered(rooms: Rooms, number: int) -> WorkspaceRef:
     """The workspace that a v1 request names by workspace_id. Raises BadRequest."""
     for index in every(rooms):
         if index.number == number:
-            return WorkspaceRef(
-                name=index.name, repo=index.repo, branch=index.branch, db=index.db
-            )
+            return WorkspaceRef(name=index.name, repo=index.repo, branch=index.branch, db=index.db)
     raise BadRequest(
         f"There is no workspace number {number} here.",
         kind="unknown_workspace",
@@ -62,7 +60,10 @@ def check(rooms: Rooms, wanted: WorkspaceRef) -> WorkspaceIndex | None:
             f"The workspace name {wanted.name!r} can't be told from {known.name!r} on disk.",
             kind="workspace_name_taken",
         )
-    for what, ours, theirs in (("repository", known.repo, wanted.repo), ("db", known.db, wanted.db)):
+    for what, ours, theirs in (
+        ("repository", known.repo, wanted.repo),
+        ("db", known.db, wanted.db),
+    ):
         if ours != theirs:
             raise BadRequest(
                 f"The workspace {known.name!r} belongs to the {what} {ours}, not to {theirs}.",
@@ -95,9 +96,7 @@ def add(rooms: Rooms, wanted: WorkspaceRef, *, numbered: bool, force: bool = Fal
 
 def _index(known: WorkspaceIndex | None, wanted: WorkspaceRef, number: int) -> WorkspaceIndex:
     if known:
-        return changed(
-            known, repo=wanted.repo, branch=wanted.branch, db=wanted.db, number=number
-        )
+        return changed(known, repo=wanted.repo, branch=wanted.branch, db=wanted.db, number=number)
     return WorkspaceIndex(
         name=wanted.name,
         folder=folder_name(wanted.name),

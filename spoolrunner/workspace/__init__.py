@@ -4,7 +4,7 @@
     found = workspace.collect(job, ...)    after all of it has stopped; write the outcome down
     workspace.publish(job, made, outcome)  journal, files, manifests, index; same when repeated
     ... the caller saves the request ...
-    workspace.finish(action)               removes the journal
+    workspace.finish(action, job)          removes the journal
 
 While an action's journal lies there, nobody reads what the action published. Every method may be
 called from any thread, but one process has at most one Workspace for each folder.
@@ -13,21 +13,22 @@ Knows: files, beneath, reflink and the words. Never projects' text, executors or
 
 import errno
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from spoolrunner import files, release
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import TryLater
-from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
+from spoolrunner.index import ActionState, Mark, WorkspaceIndex
 from spoolrunner.manifest import Journal, Provenance
 from spoolrunner.outputs import Pattern
 from spoolrunner.record import changed, from_json, to_json
 from spoolrunner.request import Need, Outcome
 from spoolrunner.workspace import collecting, publishing, staging
 from spoolrunner.workspace.collecting import Collected
-from spoolrunner.workspace.ledger import Ledger
+from spoolrunner.workspace.ledger import Ledger, Placed
 from spoolrunner.workspace.places import Places
 from spoolrunner.workspace.storage import JobFolder, Storage
 
@@ -51,14 +52,12 @@ class Workspace:
         self._storage = storage
         self._places = Places(storage, folder)
         self._ledger = Ledger(self._places, index_path)
+        # One job after the other: two may have outputs of one name, and the last one must win whole.
+        self._placing = threading.Lock()
 
     def index(self) -> WorkspaceIndex:
         """As it lies on disk. Raises FileNotFoundError, BadMachine."""
         return self._ledger.index()
-
-    def note(self, action: str, run: Run) -> None:
-        """Enter a run that never came to publish anything, in the index alone."""
-        self._ledger.note(action, run)
 
     def look(self, action: str) -> Published:
         """Are its published outputs still what they were? Reads only files that were touched."""
@@ -113,13 +112,21 @@ class Workspace:
         """
         journal = Journal(made=made, outcome=outcome, job_folder=str(job.home))
         self._begin(journal)
-        publishing.place(self._places, job, journal)
-        self._ledger.settle(journal)
+        with self._placing:
+            index = self.index()
+            if _newest(index, made.action) == made.job:
+                return  # done before we were interrupted; another may have replaced files since
+            self._ledger.make_way(outcome.outputs)
+            seen = publishing.place(self._places, job, journal, _marks(index, outcome.outputs))
+            placed = Placed(journal, seen)
+            self._ledger.add(placed)
+        self._ledger.settle(placed)
 
-    def finish(self, action: str) -> None:
-        """The request file tells of it now: the journal may go."""
+    def finish(self, action: str, job: str) -> None:
+        """The request file tells of it now: the job's journal may go."""
         path = self._places.journal(action)
-        if os.path.lexists(path):
+        begun = _read_journal(path)
+        if begun is not None and begun.made.job == job:
             with files.Changes() as disk:
                 disk.remove(path)
 
@@ -142,8 +149,22 @@ class Workspace:
             state = index.actions.get(need.action)
             if state is None or state.published is None or state.published.job != need.job:
                 raise staging.missing(need.action, need.job, "is no longer there")
-            found.append((need, state))
-        return sorted(found, key=lambda pair: pair[1].newest.sequence)
+            found.append((state.published.sequence, need, state))
+        found.sort(key=lambda each: each[0])
+        return [(need, state) for _, need, state in found]
+
+
+def _newest(index: WorkspaceIndex, action: str) -> str:
+    state = index.actions.get(action)
+    return state.newest.job if state else ""
+
+
+def _marks(index: WorkspaceIndex, paths: Iterable[str]) -> Mapping[str, list[Mark]]:
+    """What is known of files of these names, whichever action published them."""
+    states = index.actions.values()
+    return {
+        path: [state.outputs[path] for state in states if path in state.outputs] for path in paths
+    }
 
 
 def _look_again(tree: Tree, path: str, mark: Mark) -> Mark | None:

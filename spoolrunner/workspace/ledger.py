@@ -6,8 +6,10 @@ Knows: places, publishing (beside it), manifest, index, record, files.
 """
 
 import os
+import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +26,15 @@ T = TypeVar("T")
 _MOST_BYTES = 1 << 30
 
 
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A job whose files are in place. seen: each as it was just then, so that one which another
+    job replaces before it is entered is found to be changed, not taken for its own."""
+
+    journal: Journal
+    seen: Mapping[str, os.stat_result]
+
+
 class Ledger:
     """One for each workspace in a process: nobody else may write these files meanwhile."""
 
@@ -31,25 +42,36 @@ class Ledger:
         self._places = places
         self._index_path = index_path
         self._writing = threading.Lock()
-        self._waiting: list[Journal] = []
+        self._unsettled: list[Placed] = []
 
     def index(self) -> WorkspaceIndex:
         """Raises FileNotFoundError if the workspace was never registered."""
         return _read(self._index_path, WorkspaceIndex)
 
-    def settle(self, journal: Journal) -> None:
-        """Enter what this job published. Its files are in place. On disk when this returns."""
-        self._waiting.append(journal)
+    def make_way(self, paths: Collection[str]) -> None:
+        """Enter now whoever placed one of these: a crash would find it replaced and call it lost."""
+        if any(not placed.seen.keys().isdisjoint(paths) for placed in list(self._unsettled)):
+            with self._writing:
+                self._settle_all()
+
+    def add(self, placed: Placed) -> None:
+        """In the order in which files were placed, so that the last one wins here too."""
+        self._unsettled.append(placed)
+
+    def settle(self, placed: Placed) -> None:
+        """On disk when this returns. Whoever holds the lock writes for all who wait."""
         with self._writing:
-            if not any(journal is other for other in self._waiting):
-                return  # whoever held the lock has written ours too
-            batch, self._waiting = self._waiting, []
-            try:
-                self._write(batch)
-            except BaseException:
-                # The others try for themselves and learn of what failed.
-                self._waiting += [other for other in batch if other is not journal]
-                raise
+            if placed in self._unsettled:
+                try:
+                    self._settle_all()
+                except BaseException:
+                    self._unsettled.remove(placed)  # its job will try again
+                    raise
+
+    def _settle_all(self) -> None:
+        batch = list(self._unsettled)
+        self._write(batch)
+        self._unsettled = [placed for placed in self._unsettled if placed not in batch]
 
     def mark(self, action: str, job: str, marks: dict[str, Mark]) -> None:
         """The same content under a new inode or ctime: remember these, not to hash it again."""
@@ -61,30 +83,17 @@ class Ledger:
                 with files.Changes() as disk:
                     disk.write(self._index_path, to_json(index))
 
-    def note(self, action: str, run: Run) -> None:
-        """A run that made nothing, such as one that failed before it could start."""
-        with self._writing:
-            index = self.index()
-            index.actions[action] = _with_run(index.actions.get(action), run)
-            with files.Changes() as disk:
-                disk.write(self._index_path, to_json(index))
-
-    def _write(self, journals: Sequence[Journal]) -> None:
+    def _write(self, batch: Sequence[Placed]) -> None:
         index = self.index()
         before = self._manifest(index.name)
         after = before
-        for journal in journals:
-            seen = self._look(journal.outcome)
-            times = {path: about.st_mtime for path, about in seen.items()}
-            after = manifest.with_run(after, journal.made, journal.outcome, times)
-            _enter(index, journal, seen)
+        for placed in batch:
+            made, outcome = placed.journal.made, placed.journal.outcome
+            times = {path: about.st_mtime for path, about in placed.seen.items()}
+            after = manifest.with_run(after, made, outcome, times)
+            _enter(index, placed)
         self._tidy_medium(before, after)
         self._save(after, index)
-
-    def _look(self, outcome: Outcome) -> dict[str, os.stat_result]:
-        if outcome.status is not Status.SUCCEEDED:
-            return {}
-        return {path: os.lstat(self._places.high / path) for path in outcome.outputs}
 
     def _manifest(self, name: str) -> Manifest:
         """Ours; or what job-runner left at medium privacy; or a new one."""
@@ -102,7 +111,7 @@ class Ledger:
         gone = (manifest.released(before) | set(old)) - manifest.released(after) - set(new)
         with files.Changes() as disk:
             for path in sorted(gone):
-                if os.path.lexists(medium / path):
+                if _is_file(medium / path):
                     disk.remove(medium / path)
             for path, text in new.items():
                 if old.get(path) != text:
@@ -115,6 +124,7 @@ class Ledger:
         with files.Changes() as disk:
             disk.write(high, to_json(after))
             disk.write(medium, to_json(manifest.medium_view(after)), SHARED_FILE)
+        with files.Changes() as disk:  # last: what the index tells need not be done again
             disk.write(self._index_path, to_json(index))
 
 
@@ -123,8 +133,16 @@ def _read(path: Path, kind: type[T]) -> T:
     return from_json(data, kind, str(path))
 
 
-def _enter(index: WorkspaceIndex, journal: Journal, seen: dict[str, os.stat_result]) -> None:
-    made, outcome = journal.made, journal.outcome
+def _is_file(path: Path) -> bool:
+    """A folder may have come where a file was: it holds other outputs."""
+    try:
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _enter(index: WorkspaceIndex, placed: Placed) -> None:
+    made, outcome = placed.journal.made, placed.journal.outcome
     if outcome.status_code is Code.CANCELLED_BY_USER:
         return
     run = Run(
@@ -137,7 +155,7 @@ def _enter(index: WorkspaceIndex, journal: Journal, seen: dict[str, os.stat_resu
     )
     state = _with_run(index.actions.get(made.action), run)
     if outcome.status is Status.SUCCEEDED:
-        marks = {path: _mark(outcome, path, about) for path, about in seen.items()}
+        marks = {path: _mark(outcome, path, about) for path, about in placed.seen.items()}
         state = changed(state, published=run, outputs=marks)
     index.actions[made.action] = state
 

@@ -10,12 +10,13 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from spoolrunner import beneath, files, joblog, reflink
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadMachine
+from spoolrunner.index import Mark
 from spoolrunner.manifest import Journal, notes_beside
 from spoolrunner.request import Code, Level, Outcome, Output, Status
 from spoolrunner.workspace import staging
@@ -26,25 +27,33 @@ from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
 _HARMLESS_XATTRS = {"security.selinux"}
 
 
-def place(places: Places, job: JobFolder, journal: Journal) -> None:
+Known = Mapping[str, Sequence[Mark]]
+
+
+def place(
+    places: Places, job: JobFolder, journal: Journal, known: Known
+) -> dict[str, os.stat_result]:
     """Bring all files of a job to where they belong, except for notes, manifests and the index.
 
     Of a cancelled job nothing but its log is kept: nobody asked for its outputs any more.
+    known: what was published under its outputs' names. Returns how each of them lies there now,
+    nothing if the job failed.
     Raises BadMachine ("output_lost") if a file is neither in the job's folder nor published.
     """
     made, outcome = journal.made, journal.outcome
     with files.Changes() as disk:
         _keep_log(disk, places, job, journal)
         if outcome.status_code is Code.CANCELLED_BY_USER:
-            return
+            return {}
         _publish_logs(disk, places, job, journal)
-        if outcome.status is Status.SUCCEEDED:
-            _to_high(disk, job, outcome, places.high, aside_of(places.high, made.job))
-            _to_medium(disk, places, outcome, places.high, places.medium, made.job)
-            beneath.remove_tree(failed_of(places.high, made.action))
-            beneath.remove_tree(failed_of(places.medium, made.action))
-        else:
+        if outcome.status is not Status.SUCCEEDED:
             _set_failed_beside(disk, places, job, journal)
+            return {}
+        _to_high(disk, job, outcome, places.high, aside_of(places.high, made.job), known)
+        _to_medium(disk, places, outcome, places.high, places.medium, made.job)
+        beneath.remove_tree(failed_of(places.high, made.action))
+        beneath.remove_tree(failed_of(places.medium, made.action))
+    return {path: os.lstat(places.high / path) for path in outcome.outputs}
 
 
 def _set_failed_beside(
@@ -56,7 +65,7 @@ def _set_failed_beside(
     told = notes_beside(kept_back, (path for path, out in outcome.outputs.items() if _seen(out)))
     _keep_only(high, outcome.outputs)
     _keep_only(medium, [*told, *(path for path, out in outcome.outputs.items() if _shown(out))])
-    _to_high(disk, job, outcome, high, aside_of(high, made.job))
+    _to_high(disk, job, outcome, high, aside_of(high, made.job), {})
     _to_medium(disk, places, outcome, high, medium, made.job)
     for name, text in told.items():
         write_note(disk, places, medium / name, text)
@@ -81,18 +90,31 @@ def _shown(output: Output) -> bool:
 
 
 def _to_high(
-    disk: files.Changes, job: JobFolder, outcome: Outcome, root: Path, aside: Path
+    disk: files.Changes, job: JobFolder, outcome: Outcome, root: Path, aside: Path, known: Known
 ) -> None:
     emptied = set()
     with _left_by(job) as tree:
         for path, output in outcome.outputs.items():
             target = root / path
+            if _is_there(target, output, known.get(path, ())):
+                continue
             _make_room(disk, root, path, aside)
             files.make_folder(target.parent)
             if _take_over(disk, tree, path, output, target):
                 emptied.add((job.workspace / path).parent)
     for folder in emptied:  # after all the destinations: reference/spool.md 2.1, rule 2
         disk.touched(folder)
+
+
+def _is_there(target: Path, output: Output, marks: Sequence[Mark]) -> bool:
+    """Is this very content published already, as when a wide pattern claims an unchanged input?
+
+    Then it stays untouched, or every job that stages it meanwhile would find it changed.
+    """
+    about = _about(target)
+    return about is not None and any(
+        mark.sha256 == output.sha256 and staging.same(about, mark) for mark in marks
+    )
 
 
 @contextlib.contextmanager
@@ -211,9 +233,10 @@ def _to_medium(
     disk: files.Changes, places: Places, outcome: Outcome, high: Path, medium: Path, job: str
 ) -> None:
     for path, output in outcome.outputs.items():
+        if _seen(output):  # also for the note beside it
+            _make_room(disk, medium, path, aside_of(medium, job))
         if not _shown(output):
             continue
-        _make_room(disk, medium, path, aside_of(medium, job))
         places.storage.share((medium / path).parent)
         source = os.open(high / path, os.O_RDONLY | os.O_NOFOLLOW)
         try:

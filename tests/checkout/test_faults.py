@@ -154,9 +154,11 @@ def test_locks_that_a_killed_git_left_are_cleared(
     for name in ("shallow.lock", "config.lock", f"refs/spoolrunner/{head(study)}.lock"):
         (cache / "files.git" / name).touch()
     (cache / "files.git/objects/pack/tmp_pack_x").touch()
+    inode = cache.stat().st_ino
     assert studies.resolve(repo, "main", head(study)) == head(study)
     assert studies.read(repo, first, "project.yaml") == b"one"
     assert not (cache / "files.git/objects/pack/tmp_pack_x").exists()
+    assert cache.stat().st_ino == inode  # cleared, not fetched anew
 
 
 def damage(cache: Path) -> None:
@@ -191,7 +193,7 @@ def _git(folder: Path, *arguments: str, given: str = "") -> list[str]:
 
 
 def lose_everything(cache: Path) -> None:
-    subprocess.run(("rm", "-r", cache), check=True)
+    subprocess.run(("rm", "-r", cache.parent), check=True)
 
 
 DAMAGES = [damage, lose_packs, lose_blob, lose_everything]

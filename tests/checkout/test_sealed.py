@@ -109,14 +109,14 @@ def test_the_mirror_is_checked_as_github_is(make: Make, study: Repository, mirro
 @pytest.mark.usefixtures("root_needed")
 @pytest.mark.parametrize("place", [".", "opensafely", "opensafely/study.git", "refs", "refs/heads",
                                    "refs/heads/main", "objects", "HEAD", "config"])  # fmt: skip
-@pytest.mark.parametrize("how", ["group", "others", "owner"])
+@pytest.mark.parametrize("how", ["group", "sticky", "owner"])
 def test_a_mirror_that_others_can_write_in_is_refused(
     make: Make, study: Repository, mirror: Path, place: str, how: str
 ) -> None:
     inside = study.folder / place
     path = inside if place not in (".", "opensafely", "opensafely/study.git") else mirror / place
     mode = path.stat().st_mode
-    path.chmod(mode | {"group": 0o020, "others": 0o002, "owner": 0}[how])
+    path.chmod(mode | {"group": 0o020, "sticky": 0o1002, "owner": 0}[how])
     os.chown(path, NOBODY if how == "owner" else -1, -1)
     with pytest.raises(BadMachine) as caught:
         make(mirror=mirror).resolve(STUDY, "main", None)

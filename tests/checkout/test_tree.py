@@ -36,7 +36,8 @@ def test_every_file_is_there_and_git_is_not(make: Make, local: Repository, tmp_p
 @pytest.mark.parametrize(
     "attributes",
     ["* export-ignore", "* export-subst", "* text eol=crlf", "* ident", "* text=auto",
-     "* working-tree-encoding=UTF-16", "* filter=lfs diff=lfs merge=lfs -text", "[attr]x text\n* x"],
+     "* working-tree-encoding=UTF-16",
+     "* filter=lfs diff=lfs merge=lfs -text", "[attr]x text\n* x"],
 )  # fmt: skip
 def test_attributes_of_the_study_change_nothing(
     make: Make, local: Repository, tmp_path: Path, attributes: str

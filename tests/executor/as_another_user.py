@@ -12,7 +12,7 @@ base = Path(sys.argv[1])
 folder = base / "work"
 folder.mkdir()
 executor = ProcessExecutor("00000000", folder=base / "executor")
-script = "id -u > uid; grep : /proc/net/dev | cut -d: -f1 > interfaces; exit 7"
+script = "id -u > uid; grep : /proc/net/dev | cut -d: -f1 > interfaces; ! touch /x && exit 7"
 launch = Launch(
     name="sr-00000000-job-1",
     image="busybox:latest",

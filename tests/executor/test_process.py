@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,38 +161,47 @@ def test_no_zombie_is_left_to_the_runner(house: House) -> None:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
+def keep(folder: Path, *before: str) -> str:
+    """Run a keeper by hand for a job that says one word. Returns its answer."""
+    nothing: dict[str, Any] = {"environment": {}, "owner": None, "rlimits": {}, "cpus": []}
+    nothing |= {"layers": 0, "image_id": "", "log_bytes": 0, "join": []}
+    nothing |= {"oom_events": "", "pids_max": ""}
+    script = ["/bin/sh", "-c", "echo word >> words"]
+    description = nothing | {"argv": script, "cwd": str(folder), "log": str(folder / "log")}
+    command = [*before, sys.executable, "-I", "-S", str(kept.KEEPER), str(folder)]
+    told = json.dumps(description)
+    done = subprocess.run(
+        command, input=told, capture_output=True, text=True, check=True, timeout=BOUND_S
+    )
+    return done.stdout
+
+
 def test_the_status_is_flushed_before_anybody_can_read_it(tmp_path: Path) -> None:
     """The order that reference/spool.md 2.1 asks for: file, rename, folder."""
-    folder = tmp_path / "job"
-    folder.mkdir()
-    description = {
-        "argv": ["/bin/true"],
-        "environment": {},
-        "cwd": "/",
-        "owner": None,
-        "layers": 0,
-        "image_id": "",
-        "log": str(tmp_path / "log"),
-        "log_bytes": 0,
-        "rlimits": {},
-        "cpus": [],
-        "join": [],
-        "oom_events": "",
-        "pids_max": "",
-    }
     trace = tmp_path / "trace"
-    command = ["strace", "-f", "-o", str(trace), "-e", "trace=fsync,rename", sys.executable]
-    command += ["-I", "-S", str(kept.KEEPER), str(folder)]
-    subprocess.run(command, input=json.dumps(description).encode(), check=True, timeout=BOUND_S)
-    steps = [
-        line.split()[1].split("(")[0] for line in trace.read_text().splitlines() if "(" in line
-    ]
-    assert [step for step in steps if step in ("fsync", "rename")] == [
-        "fsync",
-        "rename",
-        "fsync",
-    ] * 2
-    assert (folder / "status").exists()
+    keep(tmp_path, "strace", "-f", "-o", str(trace), "-e", "trace=fsync,rename")
+    calls = [line.split()[1].partition("(")[0] for line in trace.read_text().splitlines()]
+    steps = [call for call in calls if call in ("fsync", "rename")]
+    assert steps == ["fsync", "rename", "fsync"] * 2
+    assert (tmp_path / "status").exists()
+
+
+def test_a_keeper_that_comes_late_leaves_alone_what_was_begun(tmp_path: Path) -> None:
+    assert keep(tmp_path) == "begun"
+    kept.KeptJob(tmp_path).wait(BOUND_S)
+    assert keep(tmp_path) == "already"
+    assert (tmp_path / "words").read_text() == "word\n"
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="limits of a whole job need root")
+def test_a_fork_bomb_is_stopped(house: House) -> None:
+    bomb = "trap '' TERM; touch begun; bomb() { bomb | bomb & }; bomb; while :; do :; done"
+    launch = house.launch("sh", "-c", bomb, limits=Limits(pids=100, log_bytes=100_000))
+    house.executor.start(launch)
+    until_begun(launch)
+    house.executor.stop(launch.name, 0)
+    assert house.end_of(launch).status == 137
+    assert processes_saying("bomb() {") == []
 
 
 def test_executors_of_two_spools_may_share_a_folder_and_do_not_see_each_other(

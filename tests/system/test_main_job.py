@@ -6,7 +6,6 @@ from pathlib import Path
 from tests.site import Site
 
 
-
 def test_the_seeds_project_publishes_each_output_at_its_level_and_nothing_else(
     docker_site: Site,
 ) -> None:
@@ -63,7 +62,7 @@ def test_a_local_run_has_no_engine_and_the_same_result(site: Site) -> None:
 def test_a_job_that_writes_something_else_fails_and_its_log_tells_what_it_wrote(site: Site) -> None:
     study = site.study(
         {
-            "project.yaml": _project('python:v2 python -c "open(\'other.csv\',\'w\')"'),
+            "project.yaml": _project("python:v2 python -c \"open('other.csv','w')\""),
         }
     )
     site.drop(site.request(study, "make", identifier="r1"))
@@ -149,5 +148,3 @@ def _actions(study: Path) -> list[str]:
     from spoolrunner.project import read
 
     return list(read((study / "project.yaml").read_bytes()).actions)
-
-

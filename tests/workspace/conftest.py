@@ -120,7 +120,7 @@ class Line:
         self.work(job, make)
         outcome = self.outcome(self.collect(job, made, rules), exit_code, cause)
         self.workspace.publish(job, made, outcome)
-        self.workspace.finish(action)
+        self.workspace.finish(action, made.job)
         self.storage.clear(made.job)
         return made, outcome
 

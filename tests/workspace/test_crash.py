@@ -53,7 +53,7 @@ def walk(line: Line, exit_code: int) -> Callable[[], None]:
         if not saved.exists():
             line.workspace.publish(job, made, outcome)
             saved.touch()
-        line.workspace.finish("make")
+        line.workspace.finish("make", made.job)
         line.storage.clear(made.job)
 
     return rest

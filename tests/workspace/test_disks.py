@@ -92,7 +92,7 @@ def test_jobs_that_end_together_are_all_entered(line):
         try:
             for job, made, outcome in some:
                 line.workspace.publish(job, made, outcome)
-                line.workspace.finish(made.action)
+                line.workspace.finish(made.action, made.job)
         except BaseException as error:  # noqa: BLE001 - shown by the test
             failures.append(error)
 

@@ -24,7 +24,7 @@ def collected(line, make, patterns):
     line.work(job, make)
     found = line.collect(job, made)
     line.workspace.publish(job, made, line.outcome(found))
-    line.workspace.finish("make")
+    line.workspace.finish("make", made.job)
     line.storage.clear(made.job)
     assert not job.home.exists()
     return found

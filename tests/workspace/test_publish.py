@@ -261,7 +261,7 @@ def test_while_one_job_publishes_another_of_the_same_action_waits_and_nobody_rea
         line.run("reader", {}, {}, needs=[need(made)])
     with pytest.raises(TryLater):
         line.run("make", {"a.csv": HIGH}, {"a.csv": "2"})
-    line.workspace.finish("make")
+    line.workspace.finish("make", made.job)
     assert unfinished(line.storage) == []
     line.run("reader", {}, {}, needs=[need(made)])
 

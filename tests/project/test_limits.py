@@ -1,0 +1,84 @@
+"""However broken or hostile a file is: BadProject, soon, and in little memory (issue 4, point 2)."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spoolrunner.errors import BadProject
+from spoolrunner.project import read
+
+MIB = 1024**2
+HEAD = b"version: 5\nactions:\n"
+ENTRY = b"  a%d: {run: 'p:v1 %d', needs: [a%d], outputs: {highly_sensitive: {a: %d.csv}}}\n"
+
+HOSTILE = {
+    "huge": b"a" * 10 * MIB,
+    "deep lists": b"[" * 2 * MIB,
+    "deep mappings": b"{a: " * 500_000,
+    "deep dashes": b"- " * MIB,
+    "deep indents": b"".join(b" " * i + b"a:\n" for i in range(1_500)),
+    "aliases of aliases": b"a0: &a0 [x]\n"
+    + b"".join(b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 40)),
+    "merges of merges": b"a: &a {" + b"".join(b"k%d: 1," % i for i in range(2_000)) + b"}\n"
+    b"b: {<<: [" + b"*a," * 100_000 + b"]}\n",
+    "an anchor in itself": b"a: &a {b: *a}\n",
+    "many values": HEAD + b"x: [" + b"a," * 700_000 + b"]",
+    "many dates": HEAD + b"x: [" + b"".join(b"2020-01-%02d," % (i % 28) for i in range(200_000)) + b"]",
+    "many numbers": b"x: [" + b"".join(b"%d.5," % i for i in range(200_000)) + b"]",
+    "a long number": b"version: " + b"9" * 2 * MIB,
+    "many problems": HEAD + b"".join(b"  k%d: 1\n" % i for i in range(70_000)),
+    "many unknown needs": HEAD + b"".join(ENTRY % (i, i, i + 10_000, i) for i in range(9_000)),
+    "a long circle": HEAD + b"".join(ENTRY % (i, i, (i + 1) % 9_000, i) for i in range(9_000)),
+    "many circles": HEAD + b"".join(ENTRY % (i, i, i ^ 1, i) for i in range(9_000)),
+    "NUL": b"\0" * MIB,
+    "latin-1": HEAD + b"  caf\xe9: x",
+    "UTF-16": "version: 5\nactions: [é]\n".encode("utf-16"),
+    "half of UTF-8": HEAD + b"\xe2\x80",
+    "tabs": b"\t" * MIB,
+    "an open quote": b'a: "' + b"x\n" * MIB,
+    "dense and broken": b"[" + b"a," * 30_000 + b"}",
+    "tags": b"!" * MIB,
+    "list as key": b"? [a, b]\n: c\n",
+    "mapping as key": b"? {a: b}\n: c\n",
+    "numbers as keys": b"1: 2\n3.5: 4\ntrue: 5\nnull: 6\n2020-01-01: 7\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_refused_soon(name: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(BadProject) as refused:
+        read(HOSTILE[name])
+    # 2 s is the promise on a machine of its own; this one runs other tests beside.
+    assert time.perf_counter() - began < 6
+    assert len(refused.value.problems) <= 1_001
+    assert max(map(len, refused.value.problems)) < 2_000
+
+
+def test_no_hostile_file_needs_300_MB(tmp_path: Path) -> None:
+    """Each in the same process: the peak of all is the peak of the worst."""
+    for number, data in enumerate(HOSTILE.values()):
+        (tmp_path / str(number)).write_bytes(data)
+    code = f"""
+import pathlib, resource
+from spoolrunner.errors import BadProject
+from spoolrunner.project import read
+for path in pathlib.Path({str(tmp_path)!r}).iterdir():
+    try:
+        read(path.read_bytes())
+    except BadProject:
+        pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < 300 * 1024
+
+
+def test_two_thousand_actions_that_need_each_other_are_read() -> None:
+    data = HEAD + b"".join(ENTRY % (i + 1, i + 1, i, i + 1) for i in range(1, 2_500))
+    first = b"  a1: {run: 'p:v1 0', outputs: {highly_sensitive: {a: first.csv}}}\n"
+    assert len(read(HEAD + first + data.removeprefix(HEAD)).actions) == 2_500

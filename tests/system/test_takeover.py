@@ -1,0 +1,169 @@
+"""Runners come and go: jobs are never lost, never started twice, and stop when they are told to."""
+
+import json
+import signal
+
+from tests.rig.engine import Engine
+from tests.site import Site
+
+SLOW = """\
+version: "4.0"
+actions:
+  one:
+    run: python:v2 sh -c "sleep 1; echo 1 > one.csv"
+    outputs:
+      highly_sensitive: {o: one.csv}
+  two:
+    run: python:v2 sh -c "sleep 1; echo 2 > two.csv"
+    outputs:
+      highly_sensitive: {o: two.csv}
+  three:
+    run: python:v2 sh -c "cat one.csv two.csv > three.csv; sleep 1"
+    needs: [one, two]
+    outputs:
+      moderately_sensitive: {o: three.csv}
+"""
+
+ENDLESS = """\
+version: "4.0"
+actions:
+  endless:
+    run: python:v2 sh -c "sleep 1000"
+    outputs:
+      highly_sensitive: {o: a.csv}
+  after:
+    run: python:v2 sh -c "cp a.csv b.csv"
+    needs: [endless]
+    outputs:
+      highly_sensitive: {o: b.csv}
+"""
+
+
+def test_killed_five_times_while_jobs_run_each_is_started_once(
+    docker_site: Site, engine: Engine
+) -> None:
+    docker_site.settings["MAX_WORKERS"] = "2"
+    study = docker_site.study({"project.yaml": SLOW})
+    for number in range(5):
+        identifier = f"kill{number}"
+        docker_site.drop(docker_site.request(study, *SLOW_ACTIONS, identifier=identifier))
+        runner = docker_site.start()
+        docker_site.until(lambda: _started(docker_site, identifier))
+        runner.kill()
+        runner.wait()
+        docker_site.drain()
+        assert set(docker_site.statuses(identifier).values()) == {"succeeded"}
+        assert {job["attempt"] for job in docker_site.jobs(identifier).values()} == {1}
+    starts = engine.starts(f"spoolrunner={_spool8(docker_site)}")
+    assert len(starts) == 5 * len(SLOW_ACTIONS)
+    assert set(starts.values()) == {1}
+    assert engine.containers(f"spoolrunner={_spool8(docker_site)}") == []
+
+
+def test_sigterm_leaves_jobs_running_and_the_next_runner_takes_them_over(site: Site) -> None:
+    study = site.study({"project.yaml": SLOW})
+    site.drop(site.request(study, "one", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: _started(site, "r1"))
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(10) == 0
+    assert site.active("r1")["jobs"][0]["status"] == "running"
+    site.drain()
+    assert site.statuses("r1") == {"one": "succeeded"}
+    assert site.jobs("r1")["one"]["attempt"] == 1
+
+
+def test_a_second_runner_stands_by_and_takes_over(site: Site) -> None:
+    study = site.study({"project.yaml": SLOW})
+    first = site.start()
+    site.until(lambda: "alive" in site.do("status"))
+    second = site.start()
+    site.until(lambda: "standing by" in (site.folder / "runner.log").read_text())
+    first.kill()
+    first.wait()
+    site.drop(site.request(study, "one", identifier="r1"))
+    assert site.finished("r1")["status"] == "succeeded"
+    assert second.poll() is None
+
+
+def test_a_drain_beside_a_live_runner_ends_at_once_and_silently(site: Site) -> None:
+    site.start()
+    site.until(lambda: "alive" in site.do("status"))
+    done = site.try_to("run", "--drain")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_cancel_ends_a_running_job_and_what_waits_for_it(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "1s"
+    study = site.study({"project.yaml": ENDLESS})
+    site.drop(site.request(study, "run_all", identifier="r1"))
+    site.start()
+    site.until(lambda: _started(site, "r1"))
+    site.do("cancel", "r1")
+    site.finished("r1", within_s=20)
+    assert set(site.statuses("r1").values()) == {"cancelled_by_user"}
+
+
+def test_cancel_of_one_action_fails_only_what_needs_it(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "1s"
+    study = site.study({"project.yaml": ENDLESS})
+    asked = site.request(study, "run_all", identifier="r1")
+    site.drop(asked)
+    site.start()
+    site.until(lambda: _started(site, "r1"))
+    site.drop({**asked, "cancelled_actions": ["endless"]})
+    site.finished("r1", within_s=20)
+    assert site.statuses("r1") == {"endless": "cancelled_by_user", "after": "dependency_failed"}
+
+
+def test_who_waits_for_a_job_that_another_request_cancels_runs_it_itself(site: Site) -> None:
+    site.settings |= {"STOP_GRACE": "1s", "MAX_WORKERS": "1"}
+
+    study = site.study({"project.yaml": ENDLESS.replace("sleep 1000", "sleep 3; echo > a.csv")})
+    site.start()
+    site.drop(site.request(study, "endless", identifier="r1"), "r1.json")
+    site.until(lambda: _started(site, "r1"))
+    site.drop(site.request(study, "after", identifier="r2"), "r2.json")
+    site.until(lambda: (site.spool / "running/r2.json").exists() and site.active("r2")["jobs"])
+    assert [job["action"] for job in site.active("r2")["jobs"]] == ["after"]
+    site.do("cancel", "r1")
+    assert site.finished("r2")["status"] == "succeeded"
+    assert set(site.jobs("r2")) == {"endless", "after"}
+
+
+def test_a_job_that_takes_too_long_is_stopped(site: Site) -> None:
+    site.settings |= {"JOB_TIMEOUT": "1s", "STOP_GRACE": "1s"}
+    study = site.study({"project.yaml": ENDLESS})
+    site.drop(site.request(study, "endless", identifier="r1"))
+    site.drain()
+    assert site.statuses("r1") == {"endless": "timed_out"}
+
+
+def test_out_of_memory_is_told_apart(docker_site: Site) -> None:
+    docker_site.settings["DEFAULT_JOB_MEMORY_LIMIT"] = "32M"
+    eat = "x = bytearray(200 * 1024 * 1024)"
+    study = docker_site.study(
+        {
+            "eat.py": eat,
+            "project.yaml": SLOW.replace('sh -c "sleep 1; echo 1 > one.csv"', "python eat.py"),
+        }
+    )
+    docker_site.drop(docker_site.request(study, "one", identifier="r1"))
+    docker_site.drain()
+    assert docker_site.statuses("r1") == {"one": "out_of_memory"}
+    assert "ran out of memory" in docker_site.jobs("r1")["one"]["status_message"]
+
+
+SLOW_ACTIONS = ("one", "two", "three")
+
+
+def _started(site: Site, identifier: str) -> bool:
+    path = site.spool / "running" / f"{identifier}.json"
+    return path.exists() and any(
+        job["phase"] == "started" for job in site.active(identifier)["jobs"]
+    )
+
+
+def _spool8(site: Site) -> str:
+
+    return json.loads((site.spool / "SPOOL.json").read_bytes())["id"][:8]
