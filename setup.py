@@ -36,6 +36,7 @@ setup(
         "requests>=2.34,<3",
         "rich>=15,<16",
         "ruamel.yaml>=0.19,<0.20",
+        "ruamel.yaml.clib>=0.2.15,<0.3",
         "watchdog>=7.1,<8",
     ],
     extras_require={

@@ -12,18 +12,29 @@ from typing import Any
 
 from spoolrunner.errors import BadRequest
 from spoolrunner.record import convert
-from spoolrunner.request import IDENTIFIER, Request, WorkspaceRef
+from spoolrunner.request import (
+    ACTION_NAME,
+    ERROR_ACTION,
+    FORMAT,
+    IDENTIFIER,
+    Job,
+    Request,
+    WorkspaceRef,
+    job_identifier,
+)
 
 WORKSPACE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_ -]{0,98}[A-Za-z0-9_-])?", re.ASCII)
+TIME = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII)
 DATABASES = ("default", "full", "slice", "dummy")
 MAX_ACTIONS = 10_000
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A file that only names a workspace."""
+    """A file that only names a workspace. force: give a known one another repository or db."""
 
     workspace: WorkspaceRef
+    force: bool
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,11 @@ def backend_of(raw: dict[str, Any]) -> str | None:
 def read(raw: dict[str, Any]) -> Drop:
     """Raises BadRequest that names the field, what is wrong with it and what it should be."""
     if "format" in raw and "jobs" in raw and "sequence" in raw:
-        return Ours(convert(raw, Request))
+        return Ours(_checked(convert(raw, Request)))
     wanted = {"requested_actions", "action_id", "cancelled_actions"} & raw.keys()
     if "workspace" in raw and not wanted and "workspace_id" not in raw:
-        return Registration(_workspace(raw, raw["workspace"]))
+        force = _flag(raw, "force", default=False)
+        return Registration(_workspace(raw, raw["workspace"]), force)
     if not wanted:
         raise BadRequest(
             "It asks for no actions and registers no workspace.",
@@ -92,10 +104,32 @@ def check_identifier(identifier: str) -> str:
     return identifier
 
 
+def _checked(request: Request) -> Request:
+    """Our own format is no proof that we wrote it: what becomes part of a path is checked again."""
+    check_identifier(request.identifier)
+    days = (request.created_at, request.completed_at or request.created_at)
+    ours = (
+        request.format <= FORMAT
+        and WORKSPACE_NAME.fullmatch(request.workspace.name)
+        and all(TIME.match(day) for day in days)
+        and all(_is_ours(request, job) for job in request.jobs)
+    )
+    if not ours:
+        raise BadRequest(
+            "It looks like a request file of spoolrunner's own, but holds what none does.",
+            kind="not_a_request",
+        )
+    return request
+
+
+def _is_ours(request: Request, job: Job) -> bool:
+    named = job.action == ERROR_ACTION or ACTION_NAME.fullmatch(job.action) is not None
+    return named and job.identifier == job_identifier(request.identifier, job.action)
+
+
 def _asked(raw: dict[str, Any]) -> Asked:
-    identifier = raw.get("identifier", "")
     return Asked(
-        identifier=check_identifier(_text(raw, "identifier")) if identifier != "" else "",
+        identifier=_identifier(raw),
         backend=_text(raw, "backend"),
         workspace=_workspace_or_number(raw),
         sha=_sha(raw),
@@ -106,6 +140,12 @@ def _asked(raw: dict[str, Any]) -> Asked:
         source=_source(raw),
         retry_of=_text(raw, "retry_of") if "retry_of" in raw else None,
     )
+
+
+def _identifier(raw: dict[str, Any]) -> str:
+    if raw.get("identifier") in (None, ""):
+        return ""
+    return check_identifier(_text(raw, "identifier"))
 
 
 def _source(raw: dict[str, Any]) -> str:

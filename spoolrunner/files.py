@@ -18,6 +18,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import signal
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ class Changes:
         self.flush()
 
     def flush(self) -> None:
-        """Make everything so far outlive a power cut. Destinations first: reference/spool.md 2.1."""
+        """Make all of it outlive a power cut. Destinations first: reference/spool.md 2.1."""
         folders = [*self._targets, *(path for path in self._sources if path not in self._targets)]
         self._targets.clear()
         self._sources.clear()
@@ -179,7 +180,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, mode: int = PRIVATE_FOLDER) -> None:
-    """Make a folder and its missing ancestors, each flushed into its parent; fine if it is there."""
+    """Make a folder and its missing ancestors, each flushed into its parent; safe to repeat."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         with contextlib.suppress(FileExistsError):
@@ -229,6 +230,9 @@ def being_written(path: Path) -> bool | None:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     try:
+        # A writer that opens it in that instant makes the kernel signal us; the default, SIGIO,
+        # would end the runner (seen within a second of appends). SIGURG is ignored by default.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Records: every JSON file of ours as a typed, versioned record; other people's JSON, strictly read.
+"""Records: every JSON file of ours as a typed, versioned record; others' JSON, strictly read.
 
 Our own files are written by us alone, so they are decoded straight into their type; fields of a
 newer version that we can't keep are refused, never dropped. What others wrote is read with the
@@ -33,7 +33,7 @@ def changed(record: R, **fields: Any) -> R:
 
 
 def to_json(value: object) -> bytes:
-    """Indented, keys in the order of the fields, one newline at the end: people read these files."""
+    """Indented, keys in the order of the fields, a newline at the end: people read these files."""
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 

@@ -81,7 +81,7 @@ class Level(StrEnum):
 
 
 class WorkspaceRef(Frozen, frozen=True, kw_only=True):
-    """The workspace as the request names it. name may hold spaces; db: full, slice, dummy, default."""
+    """As the request names it. name may hold spaces; db: full, slice, dummy or default."""
 
     name: str
     repo: str
@@ -114,7 +114,7 @@ class Output(Frozen, frozen=True, kw_only=True, omit_defaults=True):
 class Job(Record, kw_only=True):
     """One action of one request. Times: ISO 8601 UTC with Z, or None.
 
-    sequence: order over the whole spool. message: ours, public. reference: short, for the telephone.
+    sequence: order over the whole spool. reference: short, for the telephone.
     attempt: 0 before the first start. not_counted: attempts ended by maintenance or a reboot.
     boot_id, started_monotonic_s: of the machine, when the attempt was started (times out by it).
     action_repo, action_commit: of a reusable action, whose files it runs on instead of the study's.

@@ -9,7 +9,7 @@ import click
 
 from spoolrunner import config as settings
 from spoolrunner.config import Config
-from spoolrunner.errors import BadConfig, BadMachine
+from spoolrunner.errors import BadConfig, BadMachine, TryLater
 from spoolrunner.spool import rooms as spool_rooms
 from spoolrunner.spool.rooms import Rooms
 
@@ -97,28 +97,31 @@ def executors(settings: Config, place: Rooms) -> "dict[str, Callable[[], Executo
         return ProcessExecutor(place.spool8, folder=place.folder / "processes")
 
     known = {"docker": docker, "process": process}
-    first = _chosen(settings) if settings.executor == "auto" else settings.executor
+    first = _chosen(settings, place) if settings.executor == "auto" else settings.executor
     return {first: known[first], **known}
 
 
-def _chosen(settings: Config) -> str:
-    """EXECUTOR=auto: docker if an engine answers, else process where the data are dummy."""
-    if _engine_answers():
+def _chosen(settings: Config, place: Rooms) -> str:
+    """EXECUTOR=auto: docker if an engine answers and has images, else process for dummy data."""
+    if _has_engine(settings, place):
         return "docker"
     if settings.dummy_data:
         return "process"
     raise BadMachine(
-        "No Docker engine answers, and the process executor is not for real data.",
+        "No Docker engine with images answers, and the process executor is not for real data.",
         kind="no_executor",
-        hint="Start the engine, or set DOCKER_HOST.",
+        hint="Start the engine, load the images, or set DOCKER_HOST.",
     )
 
 
-def _engine_answers() -> bool:
+def _has_engine(settings: Config, place: Rooms) -> bool:
     """Looked at without the SDK first: it is slow to load, and most laptops have no engine."""
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if host.startswith("unix://") and not Path(host.removeprefix("unix://")).is_socket():
         return False
-    from spoolrunner.executor.docker import answers
+    from spoolrunner.executor.docker import DockerExecutor
 
-    return answers()
+    try:
+        return DockerExecutor(place.spool8, timeout_s=5).has_images_of(settings.docker_registry)
+    except TryLater:
+        return False

@@ -108,7 +108,7 @@ class Executor(Protocol):
         """It no longer runs when this returns: asked first, killed after grace_s."""
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
-        """Write all it said to path, at most limit_bytes: the head and the tail, saying what was cut."""
+        """Write what it said to path, at most limit_bytes: head and tail, saying what was cut."""
 
     def follow_log(self, name: str, follow: bool) -> Iterator[bytes]:
         """What it has said so far, and with follow what it says until it ends."""

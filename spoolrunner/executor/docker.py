@@ -4,7 +4,7 @@ The engine remembers them, so whoever restarts, spoolrunner or the engine, finds
 its name; a container without our label is never touched. What a job may do is decided when its
 container is made: one folder, its own user, no capability, no network unless named, limits. An
 engine that does not answer is TryLater, never Absent.
-Knows: executor (the contract), docker_launch, docker_log, errors, files. The only module that
+Knows: executor (the contract), docker_words, docker_log, errors, files. The only module that
 knows docker; to be imported only when an engine is used: the SDK takes 0.15 s to load.
 """
 
@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,11 @@ from spoolrunner import files
 from spoolrunner.errors import BadMachine, Refused, TryLater
 from spoolrunner.executor import (
     Absent,
-    Exit,
     Launch,
     Limits,
     Look,
-    Running,
-    docker_launch,
     docker_log,
+    docker_words,
 )
 
 LABEL = "spoolrunner"
@@ -83,7 +80,7 @@ class DockerExecutor:
     def look(self, name: str) -> Look:
         with self._engine() as engine:
             about = self._find(engine, name)
-        return Absent() if about is None else _look(about)
+        return Absent() if about is None else docker_words.look(about)
 
     def wait(self, name: str, timeout_s: float) -> None:
         """The engine holds the question open until it has ended; at once if it has already.
@@ -160,6 +157,12 @@ class DockerExecutor:
             return str(engine.inspect_image(image)["Id"])
         return ""
 
+    def has_images_of(self, registry: str) -> bool:
+        """Is there any image whose name begins with this registry?"""
+        with self._engine() as engine:
+            tags = [tag for about in engine.images() for tag in about["RepoTags"] or []]
+        return any(tag.startswith(f"{registry}/") for tag in tags)
+
     def shortcomings(self) -> list[str]:
         self._engine_info = {}  # asked anew: it may be another engine by now
         lacking = [can for key, can, _ in _ABILITIES if not self._info().get(key)]
@@ -226,7 +229,7 @@ class DockerExecutor:
 
     def _confines(self, launch: Launch) -> dict[str, Any]:
         can_limit = self._info().get("CpuCfsQuota")
-        return docker_launch.confines(launch, self._info()["NCPU"] if can_limit else 0)
+        return docker_words.confines(launch, self._info()["NCPU"] if can_limit else 0)
 
     def _make(self, engine: APIClient, launch: Launch, confines: dict[str, Any]) -> bool:
         """Is there now a container of that name which has yet to be begun?
@@ -234,7 +237,7 @@ class DockerExecutor:
         A call whose answer was lost may have made it (docker-py #2461): the name tells, so there
         is never a second one. Nothing is pulled: creating a container does not.
         """
-        settings = docker_launch.settings(launch)
+        settings = docker_words.settings(launch)
         settings["labels"] = {**launch.labels, LABEL: self._spool8}
         settings["host_config"] = engine.create_host_config(**confines)
         try:
@@ -287,25 +290,3 @@ def _remove(engine: APIClient, name: str) -> None:
         if error.status_code != 409:
             raise
         engine.wait(name, condition="removed", timeout=engine.timeout)
-
-
-def _look(about: dict[str, Any]) -> Look:
-    state, image_id = about["State"], about["Image"]
-    if state["Status"] == "created":
-        return Absent()
-    if state["Running"]:  # paused, too
-        return Running(_utc(state["StartedAt"]), image_id)
-    return Exit(
-        status=state["ExitCode"],
-        # Not the same as status 137: a child may be killed while its parent ends well, and 137
-        # may be anybody's SIGKILL (reference/rig.md 7).
-        reason="out_of_memory" if state["OOMKilled"] else "",
-        started_at=_utc(state["StartedAt"]),
-        finished_at=_utc(state["FinishedAt"]),
-        image_id=image_id,
-    )
-
-
-def _utc(engine_time: str) -> str:
-    """2026-11-22T17:30:46.123456789Z, to the microsecond."""
-    return datetime.fromisoformat(engine_time).astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -11,8 +11,7 @@ starts in a few hundredths of a second. It leaves three things in FOLDER:
 
 A free lock without a status means that the job is lost. SIGTERM asks the job to end, SIGUSR1 kills
 it; both are recorded like any other end. The launch holds secrets: it comes through a pipe and is
-never written down. Knows nothing of the package (so the rule that all changes of a disk go through
-`files` can't hold here); process.py is the only one who speaks to it.
+never written down. Knows nothing of the package, so not `files` either; only `kept` speaks to it.
 """
 
 import contextlib
@@ -53,11 +52,9 @@ def main() -> None:
 
 def take(lock: int) -> bool:
     whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    try:
-        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole_file)
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(BlockingIOError):
+        return bool(fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole_file))
+    return False
 
 
 def guard(launch: dict[str, Any]) -> None:
@@ -86,7 +83,8 @@ def keep(launch: dict[str, Any]) -> None:
     record("started", {"started_at": started_at, **about})
     alarm = hear_signals()
     job = Job(launch)
-    os.write(1, b"begun")
+    with contextlib.suppress(BrokenPipeError):  # the runner was killed: the job goes on
+        os.write(1, b"begun")
     close_standard()
     job.watch(alarm, log)
     job.end(log)

@@ -49,7 +49,7 @@ class Ended(record.Frozen, frozen=True):
     image_id: str
 
 
-R = TypeVar("R", bound=record.Record)
+R = TypeVar("R")
 
 
 class KeptJob:

@@ -18,7 +18,7 @@ from spoolrunner.request import ACTION_NAME, ERROR_ACTION, RUN_ALL
 KEYS = ("version", "expectations", "actions")
 LATEST = 5
 # Each is one more walk through the graph, and the first few show what is wrong.
-MOST_CYCLES = 20
+MOST_CYCLES = 10
 
 
 @dataclass(frozen=True)

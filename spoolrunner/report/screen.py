@@ -124,7 +124,7 @@ def _job_facts(job: Job, folders: Mapping[str, Path]) -> Iterable[tuple[str, str
         yield "reads", f"{need.action} of request {need.request}"
     yield (
         "times",
-        f"{job.created_at} created, {job.started_at or '-'} started, {job.completed_at or '-'} ended",
+        " ".join(_times(job)),
     )
     if job.attempt:
         yield (
@@ -140,6 +140,12 @@ def _job_facts(job: Job, folders: Mapping[str, Path]) -> Iterable[tuple[str, str
         yield "reference", job.reference
     if job.identifier in folders:
         yield "log", str(folders[job.identifier] / "logs.txt")
+
+
+def _times(job: Job) -> Iterable[str]:
+    yield f"{job.created_at} created,"
+    yield f"{job.started_at or '-'} started,"
+    yield f"{job.completed_at or '-'} ended"
 
 
 def _style(name: str, job: Job) -> str:

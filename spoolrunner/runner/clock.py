@@ -17,3 +17,8 @@ def now() -> str:
 def boot_id() -> str:
     """Changes with every boot of the machine (random(4))."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def age_s(moment: str) -> float:
+    """Seconds since a time that `now` gave; by the wall clock, so only for what may be off."""
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()

@@ -11,7 +11,8 @@ from spoolrunner.checkout import Studies
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine
 from spoolrunner.executor import Executor
-from spoolrunner.request import Code, Job
+from spoolrunner.index import Run
+from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
 from spoolrunner.runner.reading import Reader
@@ -75,6 +76,19 @@ class House:
                 self._workspaces[folder] = Workspace(self.storage, folder, path)
             return self._workspaces[folder]
 
+    def remember_unrun(self, request: Request, job: Job) -> None:
+        """A job that failed without running is its action's newest run all the same: whoever
+        needs the action next has it run again (reference 4.5). In a thread."""
+        run = Run(
+            request=request.identifier,
+            job=job.identifier,
+            sequence=job.sequence,
+            status=job.status,
+            sha=request.sha or "",
+            completed_at=job.completed_at or "",
+        )
+        self.workspace(request.workspace.name).note(job.action, run)
+
     def watch(self) -> None:
         """Be woken by drops and orders; safe to repeat, and repeated for folders replaced."""
         control = self.rooms.control
@@ -84,6 +98,10 @@ class House:
         """Why no job may start now, or None."""
         if orders.paused(self.rooms):
             return Code.PAUSED, "The server is paused; the job starts when it goes on."
+        try:
+            self.storage.check(real_data=not self.config.dummy_data)
+        except BadMachine:
+            return Code.WAITING_ON_DISK, "Waiting for the server's storage, which is not there."
         if not self.disk_is_free():
             return Code.WAITING_ON_DISK, "Waiting for free space on the server's disk."
         return None

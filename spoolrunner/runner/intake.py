@@ -7,20 +7,36 @@ Order and reasons: design, "Taking a request".
 
 import logging
 import os
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from spoolrunner import drop
-from spoolrunner.errors import BadRequest
-from spoolrunner.record import parse_foreign
+from spoolrunner.errors import BadRequest, SpoolrunnerError
 from spoolrunner.request import ERROR_ACTION, Request, WorkspaceRef
 from spoolrunner.runner import clock
 from spoolrunner.runner.book import Book
 from spoolrunner.spool import claims, registry
 from spoolrunner.spool.claims import Claim
-from spoolrunner.spool.inbox import Found, Inbox
+from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox
 from spoolrunner.spool.rooms import Rooms
 
 log = logging.getLogger(__name__)
+
+DUPLICATE = BadRequest(
+    "It is a request file of spoolrunner's own, and that request is known.", kind="duplicate"
+)
+
+
+@dataclass
+class Taken:
+    """new: accepted, or put back by hand. grown: known requests with new cancellations.
+
+    left: what still lies in the inbox, or is claimed but still being written, and why.
+    """
+
+    new: list[Request] = field(default_factory=list)
+    grown: list[Request] = field(default_factory=list)
+    left: list[Found] = field(default_factory=list)
 
 
 class Intake:
@@ -31,86 +47,115 @@ class Intake:
         self._book = book
         self._backend = backend
         self._inbox = inbox
-        self._left_over = True
+        self._open: list[Claim] | None = None
         self._fresh: dict[str, Request] = {}
 
-    def take(self) -> tuple[list[Request], list[Found]]:
-        """The requests that were accepted or whose cancellations grew, and what is left lying."""
+    def take(self) -> Taken:
         found = self._inbox.look()
-        for one in found:
-            if one.refuse is not None:
-                self._refuse(one, one.refuse)
-        taken = claims.take(self._rooms, [one.path for one in found if one.take])
-        if self._left_over:
-            # Those just taken are among them; a claim is read once, whoever made it.
-            taken = claims.left_over(self._rooms)
-        self._left_over = True  # until these are dealt with: a full disk may stop us half-way
-        touched = self._deal(taken)
-        self._left_over = False
-        return touched, [one for one in found if one.wait is not None]
+        stuck = [one for one in found if one.refuse and not self._refuse(one, one.refuse)]
+        claimed, unmoved = claims.take(self._rooms, [one for one in found if one.take])
+        if self._open is None:
+            # Those just claimed are among them; a claim is read once, whoever made it.
+            claimed = claims.left_over(self._rooms)
+        else:
+            claimed = [*self._open, *claimed]
+        self._open = None  # until these are dealt with: a full disk may stop us half-way
+        taken = self._deal(claimed)
+        taken.left += [one for one in found if one.wait is not None]
+        taken.left += [self._inbox.stuck(one) for one in (*stuck, *unmoved)]
+        return taken
 
-    def _refuse(self, found: Found, error: BadRequest) -> None:
+    def _refuse(self, found: Found, error: BadRequest) -> bool:
+        """False if it can't be moved away."""
         try:
             kept = claims.reject(self._rooms, found.path, found.path.name, error, clock.now())
         except FileNotFoundError:
-            return  # whoever dropped it took it away again
-        log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
+            return True  # whoever dropped it took it away again
+        if kept is not None:
+            log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
+        return kept is not None
 
-    def _deal(self, taken: list[Claim]) -> list[Request]:
-        touched, dealt = [], []
+    def _deal(self, claimed: list[Claim]) -> Taken:
+        taken, still_open, dealt = Taken(), [], []
         self._fresh = {}
-        for claim in taken:
-            try:
-                request, new = self._read(claim)
-            except BadRequest as error:
-                kept = claims.reject(self._rooms, claim.path, claim.name, error, clock.now())
-                log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
-                continue
-            if request is not None and new:
-                self._fresh[request.identifier.lower()] = request
-            elif request is not None:
-                touched.append(request)
-            dealt.append(claim)
-        accepted = list(self._fresh.values())
-        self._book.store.save([*accepted, *touched])
+        for claim in claimed:
+            content = self._inbox.content(claim.path, quiet_s=0)
+            if isinstance(content, Found) and content.wait:
+                # Opened again between our look and our rename; its writer goes on in the claim.
+                still_open.append(claim)
+                taken.left.append(content)
+            elif self._has_read(claim, content, taken):
+                dealt.append(claim)
+        taken.new += self._fresh.values()
+        self._book.store.save([*taken.new, *taken.grown])
         claims.drop_all(dealt)
-        for request in accepted:
+        for request in taken.new:
             self._book.add(request)
             log.info("request=%s accepted workspace=%s", request.identifier, request.workspace.name)
-        return [*accepted, *touched]
+        self._open = still_open
+        return taken
 
-    def _read(self, claim: Claim) -> tuple[Request | None, bool]:
-        """The request to write, if any, and whether it is a new one. Raises BadRequest."""
-        dropped = drop.read(parse_foreign(data := claims.read(claim)))
+    def _has_read(self, claim: Claim, content: dict[str, Any] | Found, taken: Taken) -> bool:
+        """Do what a claim says. False: it was put aside."""
+        try:
+            if isinstance(content, Found):
+                raise content.refuse or NOT_REGULAR
+            self._read(claim, content, taken)
+        except SpoolrunnerError as error:
+            kept = claims.reject(self._rooms, claim.path, claim.name, error, clock.now())
+            log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
+            return False
+        return True
+
+    def _read(self, claim: Claim, content: dict[str, Any], taken: Taken) -> None:
+        """Raises BadRequest; BadMachine for a torn file of ours that it has to do with."""
+        dropped = drop.read(content)
         if isinstance(dropped, drop.Registration):
-            self._register(claim, dropped, forced=b'"force"' in data)
-            return None, False
-        if isinstance(dropped, drop.Ours):
-            return self._ours(claim, dropped.request), True
-        asked = replace(dropped, identifier=dropped.identifier or claim.token)
-        if asked.backend != self._backend:
-            raise BadRequest(f"It is for the backend {asked.backend!r}.", kind="other_backend")
-        known = self._known(asked)
-        if known is None:
-            return self._new(claim, asked, parse_foreign(data)), True
-        return self._again(claim, asked, known), False
+            self._register(claim, dropped)
+        elif isinstance(dropped, drop.Ours):
+            self._ours(claim, dropped.request, taken)
+        else:
+            asked = replace(dropped, identifier=dropped.identifier or claim.token)
+            self._check_backend(asked.backend)
+            known = self._known(asked)
+            if known is None:
+                request = self._new(claim, asked, content)
+                self._fresh[request.identifier.lower()] = request
+            else:
+                self._again(claim, asked, known, taken)
 
-    def _register(self, claim: Claim, dropped: drop.Registration, *, forced: bool) -> None:
-        if forced and claim.uid not in (0, os.geteuid()):
-            raise BadRequest("Only the runner's user may redefine a workspace.", kind="not_allowed")
-        number = registry.add(self._rooms, dropped.workspace, numbered=True, force=forced)
+    def _check_backend(self, backend: str) -> None:
+        if backend != self._backend:
+            raise BadRequest(f"It is for the backend {backend!r}.", kind="other_backend")
+
+    def _register(self, claim: Claim, dropped: drop.Registration) -> None:
+        if dropped.force:
+            _check_is_operator(claim, "Only the runner's user may redefine a workspace.")
+        number = registry.add(self._rooms, dropped.workspace, numbered=True, force=dropped.force)
         log.info("workspace=%r registered number=%d", dropped.workspace.name, number)
 
-    def _ours(self, claim: Claim, request: Request) -> Request | None:
-        if self._book.find(request.identifier) or self._book.store.find_done(request.identifier):
-            raise BadRequest(
-                "It is a request file of spoolrunner's own, and that request is known.",
-                kind="duplicate",
-            )
-        if request.status.final:
-            self._book.store.readopt(claim.path, request)
-            return None
-        return request
+    def _ours(self, claim: Claim, request: Request, taken: Taken) -> None:
+        """A request file of ours that lay in the inbox: back to the room its status names.
+
+        It says what runs and what has run, so only the operator's hand is believed.
+        """
+        _check_is_operator(claim, "Only the operator may put a request file back.")
+        self._check_backend(request.backend)
+        store = self._book.store
+        active = self._book.find(request.identifier) or self._fresh.get(request.identifier.lower())
+        if active is not None and not store.is_gone(active):
+            raise DUPLICATE
+        if active is not None:
+            # Moved here while it runs: what we know is newer, and is written again.
+            store.forget(active)
+            taken.grown.append(active)
+        elif store.read_done(request.identifier) is not None:
+            raise DUPLICATE
+        elif request.status.final:
+            store.readopt(request)
+        else:
+            registry.add(self._rooms, request.workspace, numbered=False)
+            self._fresh[request.identifier.lower()] = request
 
     def _known(self, asked: drop.Asked) -> Request | None:
         """The request of that identifier, active or finished. Raises BadRequest if it differs.
@@ -126,7 +171,7 @@ class Intake:
                     "A request of that identifier ended here long ago.", kind="identifier_taken"
                 )
         if known is not None:
-            _check_same(asked, known)
+            self._check_same(asked, known)
         return known
 
     def _new(self, claim: Claim, asked: drop.Asked, original: dict[str, object]) -> Request:
@@ -155,18 +200,22 @@ class Intake:
         registry.check(self._rooms, given)
         return given
 
-    def _again(self, claim: Claim, asked: drop.Asked, known: Request) -> Request | None:
+    def _again(self, claim: Claim, asked: drop.Asked, known: Request, taken: Taken) -> None:
         """A known request dropped again: only new cancellations count."""
         new = [name for name in asked.cancelled_actions if name not in known.cancelled_actions]
         if not new or known.status.final:
             log.info("request=%s dropped again: known", known.identifier)
-            return None
-        if claim.uid not in (0, os.geteuid(), known.uid):
-            raise BadRequest(
-                "Only who made a request, or the operator, may cancel it.", kind="not_allowed"
-            )
+            return
+        if claim.uid != known.uid:
+            _check_is_operator(claim, "Only who made a request, or the operator, may cancel it.")
         known.cancelled_actions.extend(new)
-        return None if known in self._fresh.values() else known
+        if known.identifier.lower() not in self._fresh and known not in taken.grown:
+            taken.grown.append(known)
+
+
+def _check_is_operator(claim: Claim, message: str) -> None:
+    if claim.uid not in (0, os.geteuid()):
+        raise BadRequest(message, kind="not_allowed")
 
 
 def _check_same(asked: drop.Asked, known: Request) -> None:

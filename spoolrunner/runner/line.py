@@ -197,8 +197,11 @@ class Line:
 
     def _wait_for_image(self) -> None:
         image = launch.image_of(self._house.config, self.job)
+        if clock.age_s(self.job.created_at) > self._house.config.image_wait_s:
+            return self._note_end(self._results.no_image(image))
         self._house.hold(self.job, HOLD_S)
         self._again(Code.WAITING_ON_IMAGE, f"Waiting for the image {image} to be loaded.")
+        return None
 
     def _again(self, code: Code, message: str) -> None:
         """Back to where it waits for its turn."""

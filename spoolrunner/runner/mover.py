@@ -159,13 +159,9 @@ class Mover:
     def _fail_dependant(self, request: Request, job: Job, need: Need) -> None:
         if not job.active or job.identifier in self._lines:
             return
-        self._end(
-            request,
-            job,
-            Status.FAILED,
-            Code.DEPENDENCY_FAILED,
-            f"Not started, because the action {need.action!r} it needs failed.",
-        )
+        message = f"Not started, because the action {need.action!r} it needs failed."
+        self._end(request, job, Status.FAILED, Code.DEPENDENCY_FAILED, message)
+        self._house.stoppers.do(lambda: self._house.remember_unrun(request, job))
 
     def _start_ready(self) -> None:
         held = self._house.held_back()

@@ -102,6 +102,11 @@ class Results:
             code = Code.DEPENDENCY_FAILED if error.kind == "missing_input" else Code.JOB_ERROR
         return self._write(name, self._failed(code, error.public, error.detail))
 
+    def no_image(self, image: str) -> Outcome:
+        """It never came. The operator's to mend, so it says which."""
+        message = f"The image {image} was not on this server in all the time it was waited for."
+        return self._failed(Code.JOB_ERROR, message, "")
+
     def given_up(self, name: str) -> Outcome:
         """Lost too often: neither the study's fault nor something waiting would mend."""
         message = f"Internal error: the job was lost {self._job.attempt} times while it ran."

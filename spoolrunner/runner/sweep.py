@@ -33,7 +33,7 @@ def _finish_publishing(house: House) -> None:
         if not _is_active(house, journal.made.job):
             workspace = house.workspace(journal.made.workspace)
             workspace.publish(JobFolder(Path(journal.job_folder)), journal.made, journal.outcome)
-            workspace.finish(journal.made.action)
+            workspace.finish(journal.made.action, journal.made.job)
             log.info("job=%s publication finished", journal.made.job)
 
 

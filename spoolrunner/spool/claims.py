@@ -8,6 +8,7 @@ identifier if it has none, so a claim that is read twice does not become two req
 """
 
 import base64
+import errno
 import os
 import secrets
 import stat
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spoolrunner import files
-from spoolrunner.errors import BadRequest
+from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.record import to_json
-from spoolrunner.spool.inbox import MAX_BYTES, printable
+from spoolrunner.spool.inbox import Found, printable
 from spoolrunner.spool.rooms import Rooms
 
 NAME_BYTES = 100  # of a dropped file's name that are kept in rejected/
+
+# Immutable or append-only (EPERM), another user's folder (EACCES), a mount point (EBUSY, EXDEV).
+UNMOVABLE = (errno.EPERM, errno.EACCES, errno.EBUSY, errno.EXDEV)
 
 
 @dataclass(frozen=True)
@@ -37,39 +41,33 @@ def new_token() -> str:
     return base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 
-def take(rooms: Rooms, paths: list[Path]) -> list[Claim]:
-    """Claim whole files, all flushed together. One that vanished meanwhile is left out."""
-    claims = []
+def take(rooms: Rooms, found: list[Found]) -> tuple[list[Claim], list[Found]]:
+    """Claim whole files, all flushed together; and those that can't be moved away.
+
+    One that vanished meanwhile is left out. Not flushed themselves: until the request is in
+    running/, nobody was told that it was taken.
+    """
+    claims, stuck = [], []
     with files.Changes() as disk:
-        for path in paths:
+        for one in found:
             token = new_token()
             target = rooms.claims / f"{token}.json"
             try:
-                disk.move(path, target)
+                disk.move(one.path, target)
+                claims.append(_claim(token, target, one.path.name))
             except FileNotFoundError:
                 continue
-            claims.append(_claim(token, target, path.name))
-    return claims
+            except OSError as error:
+                if error.errno not in UNMOVABLE:
+                    raise
+                stuck.append(one)
+    return claims, stuck
 
 
 def left_over(rooms: Rooms) -> list[Claim]:
     """What an earlier runner claimed and did not finish with."""
     paths = sorted(rooms.claims.glob("*.json"))
     return [_claim(path.stem, path, path.name) for path in paths]
-
-
-def read(claim: Claim) -> bytes:
-    """The claimed file's bytes, flushed: whoever dropped it did not.
-
-    Raises BadRequest if it is not what we looked at any more, OSError if the disk fails.
-    """
-    try:
-        data, _ = files.read_regular(claim.path, MAX_BYTES)
-    except OSError as error:
-        raise BadRequest("It is not a readable regular file.", kind="not_regular") from error
-    if len(data) > MAX_BYTES:
-        raise BadRequest(f"It is larger than {MAX_BYTES} bytes.", kind="too_big")
-    return data
 
 
 def drop_all(claims: list[Claim]) -> None:
@@ -79,10 +77,15 @@ def drop_all(claims: list[Claim]) -> None:
             disk.remove(claim.path)
 
 
-def reject(rooms: Rooms, path: Path, name: str, error: BadRequest, now: str) -> str:
-    """Move a file aside, untouched, with its reason beside it. Returns the name it has now."""
+def reject(rooms: Rooms, path: Path, name: str, error: SpoolrunnerError, now: str) -> str | None:
+    """Move a file aside, untouched, with its reason beside it. Returns the name it has now.
+
+    The reason is written first, so that nothing lies there without one. None: it can't be moved.
+    Raises FileNotFoundError if it is gone.
+    """
     stamp = "".join(letter for letter in now[:19] if letter.isdigit() or letter == "T")
     kept = f"{stamp}Z-{new_token()[:8]}-{printable(name)[:NAME_BYTES]}"
+    why = rooms.rejected / f"{kept}.error.json"
     reason = {
         "error": error.kind,
         "message": error.public,
@@ -90,8 +93,14 @@ def reject(rooms: Rooms, path: Path, name: str, error: BadRequest, now: str) -> 
         "rejected_at": now,
     }
     with files.Changes() as disk:
-        disk.write(rooms.rejected / f"{kept}.error.json", to_json(reason))
-        disk.move(path, rooms.rejected / kept)
+        disk.write(why, to_json(reason))
+        try:
+            disk.move(path, rooms.rejected / kept)
+        except OSError as failure:
+            disk.remove(why)
+            if failure.errno in UNMOVABLE:
+                return None
+            raise
     return kept
 
 

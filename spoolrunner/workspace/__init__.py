@@ -21,7 +21,7 @@ from pathlib import Path
 from spoolrunner import files, release
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import TryLater
-from spoolrunner.index import ActionState, Mark, WorkspaceIndex
+from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
 from spoolrunner.manifest import Journal, Provenance
 from spoolrunner.outputs import Pattern
 from spoolrunner.record import changed, from_json, to_json
@@ -52,12 +52,16 @@ class Workspace:
         self._storage = storage
         self._places = Places(storage, folder)
         self._ledger = Ledger(self._places, index_path)
-        # One job after the other: two may have outputs of one name, and the last one must win whole.
+        # One job after the other: two may have outputs of one name, and the last must win whole.
         self._placing = threading.Lock()
 
     def index(self) -> WorkspaceIndex:
         """As it lies on disk. Raises FileNotFoundError, BadMachine."""
         return self._ledger.index()
+
+    def note(self, action: str, run: Run) -> None:
+        """Enter a run that failed before it could start, in the index alone."""
+        self._ledger.note(action, run)
 
     def look(self, action: str) -> Published:
         """Are its published outputs still what they were? Reads only files that were touched."""

@@ -49,7 +49,7 @@ class Ledger:
         return _read(self._index_path, WorkspaceIndex)
 
     def make_way(self, paths: Collection[str]) -> None:
-        """Enter now whoever placed one of these: a crash would find it replaced and call it lost."""
+        """Enter now who placed one of these: after a crash it would be found replaced, so lost."""
         if any(not placed.seen.keys().isdisjoint(paths) for placed in list(self._unsettled)):
             with self._writing:
                 self._settle_all()
@@ -71,7 +71,16 @@ class Ledger:
     def _settle_all(self) -> None:
         batch = list(self._unsettled)
         self._write(batch)
-        self._unsettled = [placed for placed in self._unsettled if placed not in batch]
+        for placed in batch:  # one by one: others are added meanwhile
+            self._unsettled.remove(placed)
+
+    def note(self, action: str, run: Run) -> None:
+        """Enter a run that failed before it could make anything: it is the newest all the same."""
+        with self._writing:
+            index = self.index()
+            index.actions[action] = _with_run(index.actions.get(action), run)
+            with files.Changes() as disk:
+                disk.write(self._index_path, to_json(index))
 
     def mark(self, action: str, job: str, marks: dict[str, Mark]) -> None:
         """The same content under a new inode or ctime: remember these, not to hash it again."""

@@ -192,6 +192,15 @@ def _git(folder: Path, *arguments: str, given: str = "") -> list[str]:
     ).stdout.splitlines()
 
 
+def spoil_blob(cache: Path) -> None:
+    """One byte of the large file: a fetch would not notice, since it does not read files."""
+    for pack in cache.glob("files.git/objects/pack/*.pack"):
+        pack.chmod(0o600)
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        pack.write_bytes(data)
+
+
 def lose_everything(cache: Path) -> None:
     subprocess.run(("rm", "-r", cache.parent), check=True)
 
@@ -199,7 +208,7 @@ def lose_everything(cache: Path) -> None:
 DAMAGES = [damage, lose_packs, lose_blob, lose_everything]
 
 
-@pytest.mark.parametrize("harm", DAMAGES)
+@pytest.mark.parametrize("harm", [*DAMAGES, spoil_blob])
 def test_a_broken_cache_is_fetched_again_when_a_tree_is_laid_out(
     studies: Studies, study: Repository, repo: str, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:

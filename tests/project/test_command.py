@@ -29,9 +29,9 @@ def test_cohortextractor_is_told_its_folder(version: str) -> None:
 
 
 def test_the_root_is_a_dot() -> None:
-    assert command("cohortextractor:v1 generate_cohort", outputs="highly_sensitive: {a: a.csv}") == [
-        "--output-dir=."
-    ]
+    assert command(
+        "cohortextractor:v1 generate_cohort", outputs="highly_sensitive: {a: a.csv}"
+    ) == ["--output-dir=."]
 
 
 def test_flags_stand_in_the_order_config_dummy_data_folder() -> None:
@@ -81,7 +81,7 @@ actions:
 """
     project = read(text)
     assert project.command("good", dummy_data=False) == ("python:v2", "a")
-    with pytest.raises(BadProject, match=r"line 4, column 36: action 'bad': `config`"):
+    with pytest.raises(BadProject, match=r"line 4, column 35: action 'bad': `config`"):
         project.command("bad", dummy_data=False)
     assert any("can't be run" in warning for warning in project.warnings)
 
@@ -119,7 +119,11 @@ def test_folded_text_makes_no_words_of_its_line_breaks() -> None:
         *(("cohortextractor-v2:v1 generate_cohort", True),),
         *(("cohortextractor-v2:v1 generate_dataset", True),),
         *(("databuilder:v0 generate_dataset", True), ("databuilder:v0 generate-dataset", True)),
-        *(("python:v2 generate-dataset", False), ("ehrqlx:v1 generate-dataset", False), ("", False)),
+        *(
+            ("python:v2 generate-dataset", False),
+            ("ehrqlx:v1 generate-dataset", False),
+            ("", False),
+        ),
     ],
 )
 def test_only_trusted_commands_may_use_the_database(line: str, expected: bool) -> None:
@@ -143,7 +147,7 @@ def test_a_reusable_action_runs_its_own_words_and_then_the_studys() -> None:
     ("action_yaml", "argv"),
     [
         *((b"", ()), (b"- run", ()), (b"{}", ()), (b"run: 5", ()), (b"run: ''", ()), (b"a: [", ())),
-        *((b"run: \"python:v2 'x\"", ()), (b"run: python x", ()), (b"run: perl:v1 x", ())),
+        *((b'run: "python:v2 \'x"', ()), (b"run: python x", ()), (b"run: perl:v1 x", ())),
         *((b"run: 'python: x'", ()), (b"run: python:v1:2 x", ()), (b"run: sqlrunner:v1", ())),
         (b"run: ehrql:v1 generate-dataset x", ()),
         (b"run: ehrql:v1", ("generate-dataset", "x")),

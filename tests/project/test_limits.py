@@ -1,4 +1,4 @@
-"""However broken or hostile a file is: BadProject, soon, and in little memory (issue 4, point 2)."""
+"""However broken or hostile a file is: BadProject, soon, and in little memory (issue 4, 2)."""
 
 import subprocess
 import sys
@@ -21,12 +21,17 @@ HOSTILE = {
     "deep dashes": b"- " * MIB,
     "deep indents": b"".join(b" " * i + b"a:\n" for i in range(1_500)),
     "aliases of aliases": b"a0: &a0 [x]\n"
-    + b"".join(b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 40)),
+    + b"".join(
+        b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 40)
+    ),
     "merges of merges": b"a: &a {" + b"".join(b"k%d: 1," % i for i in range(2_000)) + b"}\n"
     b"b: {<<: [" + b"*a," * 100_000 + b"]}\n",
     "an anchor in itself": b"a: &a {b: *a}\n",
     "many values": HEAD + b"x: [" + b"a," * 700_000 + b"]",
-    "many dates": HEAD + b"x: [" + b"".join(b"2020-01-%02d," % (i % 28) for i in range(200_000)) + b"]",
+    "many dates": HEAD
+    + b"x: ["
+    + b"".join(b"2020-01-%02d," % (i % 28) for i in range(200_000))
+    + b"]",
     "many numbers": b"x: [" + b"".join(b"%d.5," % i for i in range(200_000)) + b"]",
     "a long number": b"version: " + b"9" * 2 * MIB,
     "many problems": HEAD + b"".join(b"  k%d: 1\n" % i for i in range(70_000)),
@@ -49,19 +54,18 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused_soon(name: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(BadProject) as refused:
         read(HOSTILE[name])
-    # 2 s is the promise on a machine of its own; this one runs other tests beside.
-    assert time.perf_counter() - began < 6
+    assert time.process_time() - began < 2
     assert len(refused.value.problems) <= 1_001
     assert max(map(len, refused.value.problems)) < 2_000
 
 
-def test_no_hostile_file_needs_300_MB(tmp_path: Path) -> None:
-    """Each in the same process: the peak of all is the peak of the worst."""
-    for number, data in enumerate(HOSTILE.values()):
-        (tmp_path / str(number)).write_bytes(data)
+def test_no_hostile_file_needs_300_mb(tmp_path: Path) -> None:
+    """In one process: the peak of all is the peak of the worst."""
+    for name in ("many values", "many problems", "many unknown needs", "many circles"):
+        (tmp_path / name).write_bytes(HOSTILE[name])
     code = f"""
 import pathlib, resource
 from spoolrunner.errors import BadProject
@@ -73,7 +77,9 @@ for path in pathlib.Path({str(tmp_path)!r}).iterdir():
         pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=120
+    )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < 300 * 1024
 

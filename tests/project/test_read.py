@@ -15,6 +15,7 @@ HEAD = {
     "5": "version: '5.0'\n",
 }
 ACTION = "  first: {run: 'python:v2 a.py', outputs: {highly_sensitive: {a: a.csv}}}\n"
+NEEDS_1 = "  x: {run: 'r:v2 x', needs: [1], outputs: {highly_sensitive: {c: c.csv}}}\n"
 
 
 def project(version: str, actions: str) -> bytes:
@@ -25,9 +26,7 @@ def verdict(data: bytes) -> str:
     """ "no", "ok", or "warned" if taken with more than the remark about its version."""
     try:
         found = read(data)
-    except BadProject as error:
-        assert error.problems
-        assert all(isinstance(problem, Problem) for problem in error.problems)
+    except BadProject:
         return "no"
     return "warned" if any("is old" not in warning for warning in found.warnings) else "ok"
 
@@ -39,6 +38,7 @@ def entry(run: str = "python:v2 b.py", level: str = "highly_sensitive", path: st
 def problems(data: bytes) -> tuple[Problem, ...]:
     with pytest.raises(BadProject) as refused:
         read(data)
+    assert all(isinstance(problem, Problem) for problem in refused.value.problems)
     return refused.value.problems  # type: ignore[return-value]
 
 
@@ -48,7 +48,14 @@ def problems(data: bytes) -> tuple[Problem, ...]:
         *(("", "no"), ("null", "no"), ("text", "no"), ("[5]", "no"), ("6", "no"), ("99", "no")),
         *(("1", "ok"), ("'1'", "ok"), ("1.0", "ok"), ("true", "ok"), ("0", "ok"), ("-2", "ok")),
         *(("0.5", "ok"), (".nan", "ok"), ("1.5", "warned"), ("2", "ok"), ("4", "ok")),
-        *(("5", "ok"), ("'5.0'", "ok"), ("4.5", "ok"), (".inf", "no"), ("3", "no"), ("3.5", "warned")),
+        *(
+            ("5", "ok"),
+            ("'5.0'", "ok"),
+            ("4.5", "ok"),
+            (".inf", "no"),
+            ("3", "no"),
+            ("3.5", "warned"),
+        ),
     ],
 )
 def test_a_version_is_known_or_refused(version: str, expected: str) -> None:
@@ -80,9 +87,22 @@ def test_expectations_belong_to_version_3(expectations: str, at_3: str, at_4: st
     "text",
     [
         *("", "a", "[1]", "5", "# nothing", "a: b: c", "a:\n\t- b", "a: 1\na: 2"),
-        *("version: 5", "version: 5\nactions:", "version: 5\nactions: []", "version: 5\nactions: x"),
+        *(
+            "version: 5",
+            "version: 5\nactions:",
+            "version: 5\nactions: []",
+            "version: 5\nactions: x",
+        ),
         *("a: &a [*a]", "a: *b", "a: !!python/object:os.system x", "a: !!bool maybe"),
-        *("a: 2020-13-45", "--- a\n--- b", "a: <<", "? [a]\n: b", "<<<<<<< HEAD\na: b", "a: =", "<<: 1"),
+        *(
+            "a: 2020-13-45",
+            "--- a\n--- b",
+            "a: <<",
+            "? [a]\n: b",
+            "<<<<<<< HEAD\na: b",
+            "a: =",
+            "<<: 1",
+        ),
     ],
 )
 def test_what_is_no_project_is_refused(text: str) -> None:
@@ -119,7 +139,7 @@ def test_what_is_no_project_is_refused(text: str) -> None:
         (entry().replace("run:", "needs: [[first]], run:"), "no", "no"),
         (entry().replace("run:", "needs: [nobody], run:"), "no", "no"),
         (entry().replace("it:", "1:"), "ok", "ok"),
-        (entry().replace("it:", "1:") + "  x: {run: 'r:v2 x', needs: [1], outputs: {highly_sensitive: {c: c.csv}}}\n", "warned", "no"),
+        (entry().replace("it:", "1:") + NEEDS_1, "warned", "no"),
         (entry().replace("run:", "config: [1], run:"), "warned", "no"),
         (entry().replace("run:", "dummy_data_file: 1, run:"), "warned", "no"),
         (entry().replace("{highly_sensitive: {b: b.csv}}", "[b.csv]"), "no", "no"),
@@ -245,7 +265,8 @@ actions:
 
 def test_a_repeated_key_is_told_with_both_lines() -> None:
     (found,) = problems(b"version: 5\nactions: {}\nversion: 5\n")
-    assert found == "project.yaml, line 3, column 1: 'version' stands here again (first in line 1). Keep one."
+    where = "project.yaml, line 3, column 1: "
+    assert found == where + "'version' stands here again (first in line 1). Keep one."
 
 
 def test_a_conflict_mark_is_named_where_it_stands() -> None:
@@ -273,7 +294,9 @@ actions:
 
 def test_outputs_keep_the_order_of_the_file_and_run_all_is_left_out() -> None:
     text = project("3", """\
-  b: {run: 'python:v2 b', outputs: {moderately_sensitive: {z: z.csv, y: y.csv}, highly_sensitive: {x: x.csv}}}
+  b:
+    run: python:v2 b
+    outputs: {moderately_sensitive: {z: z.csv, y: y.csv}, highly_sensitive: {x: x.csv}}
   run_all: {run: 'python:v2 c', outputs: {highly_sensitive: {w: w.csv}}}
   a: {run: 'python:v2 a', needs: [b], outputs: {highly_sensitive: {v: v.csv}}}
 """)  # fmt: skip

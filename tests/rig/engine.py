@@ -61,6 +61,8 @@ class Engine:
         assert self._process is not None
         self._process.wait(ANSWER_WITHIN_S)
         self._process = None
+        if kill:
+            self._end_containerd()
 
     def restart(self, *, kill: bool = False) -> None:
         self.stop(kill=kill)
@@ -107,12 +109,24 @@ class Engine:
 
     def close(self) -> None:
         """End it and leave nothing: no process, no mount, no file."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self.clear()
             self.stop()
+        for process in _processes_of(self._folder):  # of an engine that did not come back
+            os.kill(process, signal.SIGKILL)
         for mount in reversed(_mounts_below(self._folder)):
             subprocess.run(["umount", "--lazy", mount], check=True)
         shutil.rmtree(self._folder)
+
+    def _end_containerd(self) -> None:
+        """The kernel ends it with dockerd; a next dockerd that comes before it is gone gives up."""
+        record = self._folder / "exec/containerd/containerd.pid"
+        containerd = int(record.read_text())
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while containerd in _processes_of(self._folder):
+            assert time.monotonic() < deadline, "containerd outlives dockerd"
+            time.sleep(0.01)
+        record.unlink()  # its number may be kept by a zombie, or be another's by now
 
     def _arguments(self) -> list[str]:
         own = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
@@ -155,6 +169,16 @@ def engine(*options: str) -> Iterator[Engine]:
         yield one
     finally:
         one.close()
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """Engine processes that name this folder on their command line (a zombie has none)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may end while we look
+            if os.fsencode(folder) in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def _mounts_below(folder: Path) -> list[str]:

@@ -289,3 +289,89 @@ def test_a_manifest_that_job_runner_left_is_taken_over(line):
     line.run("make", {"a.csv": MODERATE}, {"a.csv": "1"}, actions=["make"])
     assert set(manifest(line.high)["outputs"]) == {"a.csv", "old.csv", "secret.csv"}
     assert set(manifest(line.medium)["outputs"]) == {"a.csv", "old.csv"}
+
+
+def test_an_unchanged_input_that_a_wide_pattern_claims_is_not_disturbed(line):
+    """Or jobs that are just reading it would find it changed."""
+    first, _ = line.run("cohort", {"out/cohort.csv": HIGH}, {"out/cohort.csv": "patients"})
+    before = (line.high / "out/cohort.csv").stat()
+    second, _ = line.run("model", {"out/*.csv": HIGH}, {"out/m.csv": "1"}, needs=[need(first)])
+    after = (line.high / "out/cohort.csv").stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+    assert manifest(line.high)["outputs"]["out/cohort.csv"]["action"] == "model"
+    line.run("reads model only", {}, {}, needs=[need(second)])
+    assert line.workspace.look("cohort") is line.workspace.look("model") is Published.INTACT
+
+
+def test_of_two_actions_with_one_output_the_last_wins_and_the_other_is_changed(line):
+    line.run("one", {"x.csv": MODERATE}, {"x.csv": "1"})
+    line.run("two", {"*.csv": MODERATE}, {"x.csv": "2"})
+    assert line.workspace.look("one") is Published.CHANGED
+    assert line.workspace.look("two") is Published.INTACT
+    assert manifest(line.medium)["outputs"]["x.csv"]["action"] == "two"
+    assert (line.high / "x.csv").read_text() == (line.medium / "x.csv").read_text() == "2"
+
+
+def test_walked_again_after_another_action_replaced_its_output_it_is_still_done(line):
+    """Killed after it had published, before its request was saved."""
+    made = line.made("one", {"x.csv": MODERATE})
+    job = line.lay_out(made)
+    line.work(job, {"x.csv": "1"})
+    outcome = line.outcome(line.collect(job, made))
+    line.workspace.publish(job, made, outcome)
+    line.run("two", {"*.csv": MODERATE}, {"x.csv": "2"})
+    line.workspace.publish(job, made, outcome)
+    line.workspace.finish("one", made.job)
+    assert (line.high / "x.csv").read_text() == "2"
+    assert line.workspace.look("two") is Published.INTACT
+
+
+def test_finishing_one_job_leaves_the_journal_of_another(line):
+    made = line.made("make", {})
+    job = line.lay_out(made)
+    line.work(job, {})
+    line.workspace.publish(job, made, line.outcome(line.collect(job, made)))
+    line.workspace.finish("make", "another job")
+    assert len(unfinished(line.storage)) == 1
+
+
+def test_a_link_in_the_workspace_is_set_aside_and_not_written_through(line, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for root in (line.high, line.medium):
+        root.mkdir(parents=True)
+        (root / "output").symlink_to(elsewhere)
+    line.run("make", {"output/a.csv": MODERATE}, {"output/a.csv": "n\n1\n"})
+    assert tree(elsewhere) == {}
+    assert (line.medium / "output/a.csv").read_text() == "n\n1\n"
+
+
+def test_a_file_that_becomes_a_folder_at_medium_privacy_stops_nothing(line):
+    bad = "patient_id\n1\n"
+    line.run("one", {"a": MODERATE}, {"a": "no type"})
+    line.run("two", {"b.csv": MODERATE}, {"b.csv": "n\n1\n"})
+    line.run("three", {"b.csv/c.csv": MODERATE}, {"b.csv/c.csv": "n\n1\n"})
+    line.run("four", {"a.txt/x.csv": MODERATE}, {"a.txt/x.csv": bad})
+    line.run("two", {"b.csv": HIGH}, {"b.csv": "n\n1\n"})
+    assert (line.medium / "b.csv/c.csv").read_text() == "n\n1\n"
+    assert "a is not shown" in (line.medium / "a.kept-back.txt").read_text()
+    assert "x.csv is not shown" in (line.medium / "a.txt/x.csv.txt").read_text()
+
+
+def test_each_base_must_bear_the_marker_of_its_level(line, tmp_path):
+    line.storage.check(real_data=True)
+    marker = line.storage.medium / "SPOOLRUNNER-STORAGE.json"
+    marker.write_text(marker.read_text().replace("medium", "high"))
+    with pytest.raises(BadMachine) as caught:
+        line.storage.check(real_data=True)
+    assert caught.value.kind == "storage_swapped"
+    marker.unlink()
+    with pytest.raises(BadMachine) as caught:
+        line.storage.check(real_data=False)
+    assert caught.value.kind == "storage_missing"
+    line.storage.prepare()
+    (tmp_path / ".git").mkdir()
+    line.storage.check(real_data=False)
+    with pytest.raises(BadMachine) as caught:
+        line.storage.check(real_data=True)
+    assert caught.value.kind == "storage_in_git"

@@ -1,12 +1,14 @@
-"""A launch in the engine's words: what a container is made of, and what it is kept from.
+"""The engine's words: a launch as it wants it asked, and what it says of a container as a Look.
 
-Pure: arguments of the SDK, made without it. Source: Docker Engine API, "Create a container".
+Pure: arguments and answers of the SDK, without it. Source: Docker Engine API, "Create a container"
+and "Inspect a container".
 Knows: executor (the contract).
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
-from spoolrunner.executor import Launch
+from spoolrunner.executor import Absent, Exit, Launch, Look, Running
 
 LOG_SEGMENTS = 5
 NO_LIMIT_BYTES = 1 << 50
@@ -70,3 +72,26 @@ def _log(limit_bytes: int) -> dict[str, Any]:
     segment_bytes = (limit_bytes or NO_LIMIT_BYTES) // LOG_SEGMENTS
     settings = {"max-size": str(segment_bytes), "max-file": str(LOG_SEGMENTS), "compress": "false"}
     return {"type": "local", "config": settings}
+
+
+def look(about: dict[str, Any]) -> Look:
+    """What an inspected container is by our contract."""
+    state, image_id = about["State"], about["Image"]
+    if state["Status"] == "created":
+        return Absent()
+    if state["Running"]:  # paused, too
+        return Running(_utc(state["StartedAt"]), image_id)
+    return Exit(
+        status=state["ExitCode"],
+        # Not the same as status 137: a child may be killed while its parent ends well, and 137
+        # may be anybody's SIGKILL (reference/rig.md 7).
+        reason="out_of_memory" if state["OOMKilled"] else "",
+        started_at=_utc(state["StartedAt"]),
+        finished_at=_utc(state["FinishedAt"]),
+        image_id=image_id,
+    )
+
+
+def _utc(engine_time: str) -> str:
+    """2026-11-22T17:30:46.123456789Z, to the microsecond."""
+    return datetime.fromisoformat(engine_time).astimezone(UTC).isoformat().replace("+00:00", "Z")

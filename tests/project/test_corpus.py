@@ -1,0 +1,85 @@
+"""bin/corpus: its verdict over real files where they lie beside us, and that it can say no."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORPUS = ROOT.parent / "shared/corpus"
+
+
+def corpus(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "bin/corpus", folder]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+
+
+def record(folder: Path, text: str, **today: object) -> None:
+    """A folder of one file that 2.52.3 refused and today's parser took."""
+    for name in ("project_yaml", "verdicts"):
+        (folder / name).mkdir()
+    (folder / "project_yaml/one.yaml").write_text(text)
+    action = {
+        "needs": [],
+        "run_parts": ["python:v2", "a"],
+        "outputs": {"highly_sensitive": {"a": "a.csv"}},
+    }
+    pipeline = {
+        "valid": True,
+        "version": 5.0,
+        "all_actions": ["it"],
+        "actions": {"it": action | today},
+    }
+    head = {"valid": True, "specs": {"it": "python:v2 a"}, "requires_db": []}
+    verdict = {"pipeline": pipeline, "jobrunner_v2_52_3": {"valid": False}, "jobrunner_head": head}
+    (folder / "verdicts/one.json").write_text(json.dumps(verdict))
+
+
+def text(path: str = "a.csv", run: str = "python:v2 a") -> str:
+    outputs = f"{{highly_sensitive: {{a: {path}}}}}"
+    return f"version: 5\nactions:\n  it: {{run: '{run}', outputs: {outputs}}}\n"
+
+
+# The corpus lies beside the checkout and a fresh clone has none; the tests below need nothing.
+@pytest.mark.skipif(not CORPUS.exists(), reason="no ../shared/corpus")
+def test_no_difference_to_the_originals_is_unexplained() -> None:
+    run = corpus(CORPUS)
+    assert run.returncode == 0, run.stdout
+    assert "unexplained differences: 0" in run.stdout
+
+
+def test_an_agreement_is_counted(tmp_path: Path) -> None:
+    record(tmp_path, text())
+    run = corpus(tmp_path)
+    assert run.returncode == 0
+    assert run.stdout.splitlines()[:2] == ["files: 1", "agreements: 1"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"needs": ["other"]},
+        {"outputs": {"moderately_sensitive": {"a": "a.csv"}}},
+        {"outputs": {"highly_sensitive": {"a": "b.csv"}}},
+        {"run_parts": ["python:v2", "b"]},
+    ],
+)
+def test_a_difference_nobody_explained_fails(tmp_path: Path, changed: dict[str, object]) -> None:
+    record(tmp_path, text(), **changed)
+    run = corpus(tmp_path)
+    assert run.returncode == 1
+    assert "unexplained differences: 1" in run.stdout
+
+
+def test_a_refusal_nobody_explained_fails(tmp_path: Path) -> None:
+    record(tmp_path, text(path="a"))
+    assert corpus(tmp_path).returncode == 1
+
+
+def test_a_deliberate_refusal_is_listed_with_its_reason(tmp_path: Path) -> None:
+    record(tmp_path, text(path="../a.csv"))
+    run = corpus(tmp_path)
+    assert run.returncode == 0
+    assert "deliberate differences: 1\n  one: `..` at the start leaves the workspace" in run.stdout
