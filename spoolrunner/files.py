@@ -10,7 +10,7 @@ then may anybody be told. Flushes are the whole budget of a spool (reference/spo
 changes that come together share one block, and a step that another must outlive gets its own.
 Every change spoolrunner makes to a disk goes through this module (and `beneath`, for what a job
 left), so that tests can stop at each one.
-Knows: errors. The only module that knows filelock.
+Knows nothing of the package.
 """
 
 import contextlib
@@ -23,10 +23,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-
-from filelock import FileLock, Timeout
-
-from spoolrunner.errors import BadMachine
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -248,58 +244,3 @@ def _same_file(first: Path, second: Path) -> bool:
         return os.path.samestat(os.lstat(first), os.lstat(second))
     except FileNotFoundError:
         return False
-
-
-class Lock:
-    """A kernel lock on a file that is never unlinked: the kernel says who is alive.
-
-    filelock falls back to a weaker lock where flock is missing unless told not to.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path, mode=PRIVATE_FILE, fallback_to_soft=False, thread_local=False)
-
-    def take(self, timeout_s: float = 0) -> bool:
-        """True if it is ours now."""
-        try:
-            self._lock.acquire(timeout=timeout_s)
-        except Timeout:
-            return False
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-def is_locked(path: Path) -> bool | None:
-    """Does somebody hold this lock now? None: we may not look.
-
-    Takes it shared for an instant; whoever wants it for good must be ready to try twice.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return False
-    except PermissionError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-@contextlib.contextmanager
-def locked(path: Path, timeout_s: float) -> Iterator[None]:
-    """Hold a lock for a block. Raises BadMachine if somebody else holds it longer than that."""
-    lock = Lock(path)
-    if not lock.take(timeout_s):
-        raise BadMachine(
-            f"Another process holds {path.name} for more than {timeout_s:g} s.", kind="lock_held"
-        )
-    try:
-        yield
-    finally:
-        lock.release()

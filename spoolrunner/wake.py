@@ -70,9 +70,13 @@ class _Hint(FileSystemEventHandler):
 
 def _observe(folders: list[Path], handler: FileSystemEventHandler) -> BaseObserver:
     observer = Observer()
-    for folder in folders:
-        observer.schedule(handler, os.fspath(folder), recursive=False)
-    observer.start()
+    try:
+        for folder in folders:
+            observer.schedule(handler, os.fspath(folder), recursive=False)
+        observer.start()
+    except OSError:
+        observer.unschedule_all()  # one folder is missing: the others' threads were begun
+        raise
     return observer
 
 

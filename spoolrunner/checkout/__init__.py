@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from spoolrunner import files
 from spoolrunner.checkout.cache import Cache
 from spoolrunner.checkout.git import Git, Source
 from spoolrunner.checkout.source import GITHUB, Repository, Sources, on_github, shown
@@ -30,6 +29,7 @@ from spoolrunner.checkout.words import (
     refusal,
 )
 from spoolrunner.errors import Bug, TryLater
+from spoolrunner.lock import Lock
 
 ACTIONS_ORG = "opensafely-actions"
 FILE_BYTES = 4 * 1024 * 1024
@@ -248,7 +248,7 @@ class Studies:
 
     @contextlib.contextmanager
     def _shard(self, number: int) -> Iterator[None]:
-        lock = files.Lock(self._locks / f"git-{number:02d}")
+        lock = Lock(self._locks / f"git-{number:02d}")
         if not lock.take(self._timeout_s):
             raise TryLater("Another job is still fetching a study.", kind="git_busy", hint=AGAIN)
         try:

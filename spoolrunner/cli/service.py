@@ -10,9 +10,9 @@ from types import FrameType
 
 import click
 
-from spoolrunner import files
 from spoolrunner.cli import build
 from spoolrunner.config import Config
+from spoolrunner.lock import Lock
 from spoolrunner.runner.mover import Mover
 from spoolrunner.spool import orders
 from spoolrunner.spool.rooms import Rooms
@@ -40,7 +40,7 @@ def run(ctx: click.Context, drain: bool, verbose: bool) -> None:
     """
     settings, place = build.config(ctx), build.rooms(ctx)
     _set_up_logging(settings, quiet=drain and not verbose)
-    lock = files.Lock(place.locks / "mover")
+    lock = Lock(place.locks / "mover")
     stopping = _Stopping()
     if drain:
         if not lock.take(BESIDE_S):
@@ -63,7 +63,7 @@ def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) 
     log.info("spool=%s runner stopped", place.folder)
 
 
-def _stand_by(lock: files.Lock, place: Rooms, stopping: "_Stopping") -> None:
+def _stand_by(lock: Lock, place: Rooms, stopping: "_Stopping") -> None:
     if lock.take():
         return
     log.warning("spool=%s another runner is alive: standing by", place.folder)

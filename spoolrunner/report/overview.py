@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from spoolrunner import files
+from spoolrunner import lock
 from spoolrunner.record import Record
 from spoolrunner.request import Job, Request, Status
 from spoolrunner.spool import find, orders, requests
@@ -82,7 +82,7 @@ def overview(rooms: Rooms, backend: str) -> Overview:
     return Overview(
         spool=str(rooms.folder),
         backend=backend,
-        runner=Runner(alive=files.is_locked(rooms.locks / "mover")),
+        runner=Runner(alive=lock.is_locked(rooms.locks / "mover")),
         flags=Flags(
             paused=orders.paused(rooms), db_maintenance=(rooms.control / "db-maintenance").exists()
         ),

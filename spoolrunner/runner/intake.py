@@ -54,11 +54,10 @@ class Intake:
         found = self._inbox.look()
         stuck = [one for one in found if one.refuse and not self._refuse(one, one.refuse)]
         claimed, unmoved = claims.take(self._rooms, [one for one in found if one.take])
+        # What is left over holds those just claimed; a claim is read once, whoever made it.
         if self._open is None:
-            # Those just claimed are among them; a claim is read once, whoever made it.
-            claimed = claims.left_over(self._rooms)
-        else:
-            claimed = [*self._open, *claimed]
+            claimed, self._open = claims.left_over(self._rooms), []
+        claimed = [*self._open, *claimed]
         self._open = None  # until these are dealt with: a full disk may stop us half-way
         taken = self._deal(claimed)
         taken.left += [one for one in found if one.wait is not None]
@@ -171,11 +170,11 @@ class Intake:
                     "A request of that identifier ended here long ago.", kind="identifier_taken"
                 )
         if known is not None:
-            self._check_same(asked, known)
+            _check_same(asked, known, self._named(asked.workspace))
         return known
 
     def _new(self, claim: Claim, asked: drop.Asked, original: dict[str, object]) -> Request:
-        workspace = self._workspace(asked.workspace)
+        workspace = self._named(asked.workspace)
         registry.add(self._rooms, workspace, numbered=False)
         return Request(
             identifier=asked.identifier,
@@ -194,11 +193,8 @@ class Intake:
             original=original,
         )
 
-    def _workspace(self, given: WorkspaceRef | int) -> WorkspaceRef:
-        if isinstance(given, int):
-            return registry.numbered(self._rooms, given)
-        registry.check(self._rooms, given)
-        return given
+    def _named(self, given: WorkspaceRef | int) -> WorkspaceRef:
+        return registry.numbered(self._rooms, given) if isinstance(given, int) else given
 
     def _again(self, claim: Claim, asked: drop.Asked, known: Request, taken: Taken) -> None:
         """A known request dropped again: only new cancellations count."""
@@ -218,7 +214,7 @@ def _check_is_operator(claim: Claim, message: str) -> None:
         raise BadRequest(message, kind="not_allowed")
 
 
-def _check_same(asked: drop.Asked, known: Request) -> None:
+def _check_same(asked: drop.Asked, known: Request, workspace: WorkspaceRef) -> None:
     if asked.identifier != known.identifier:
         raise BadRequest(
             f"The identifier differs only in case from {known.identifier}.", kind="identifier_taken"
@@ -228,7 +224,7 @@ def _check_same(asked: drop.Asked, known: Request) -> None:
         and asked.sha in (None, known.sha, known.original.get("sha"))
         and _same_actions(asked, known)
         and asked.force_run_dependencies == known.force_run_dependencies
-        and _same_workspace(asked.workspace, known.workspace)
+        and workspace == known.workspace
     )
     if not same:
         raise BadRequest(
@@ -242,10 +238,6 @@ def _same_actions(asked: drop.Asked, known: Request) -> bool:
     """A drop that only cancels need not repeat the actions."""
     only_cancels = not asked.requested_actions and bool(asked.cancelled_actions)
     return only_cancels or asked.requested_actions == known.requested_actions
-
-
-def _same_workspace(asked: WorkspaceRef | int, known: WorkspaceRef) -> bool:
-    return isinstance(asked, int) or asked == known
 
 
 def cancels(request: Request, action: str) -> bool:

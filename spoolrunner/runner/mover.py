@@ -70,10 +70,11 @@ class Mover:
             self._book.add(request)
         for request in requests:
             self._take_up(request)
+            log.info("request=%s taken up", request.identifier)
         self._house.stoppers.do(lambda: sweep(self._house))
 
     def _take_up(self, request: Request) -> None:
-        """A request as an earlier runner left it."""
+        """A request as it was accepted, or as an earlier runner left it."""
         for job in request.jobs:
             if job.status is Status.RUNNING:
                 self._planner.watch(request, job)
@@ -82,16 +83,16 @@ class Mover:
                 self._planner.watch(request, job)
         if not request.expanded:
             self._planner.read(request)
-        log.info("request=%s taken up", request.identifier)
 
     def _round(self) -> None:
         self._book.hear()
         if self._house.disk_is_free():
-            touched, self._left = self._intake.take()
-            for request in touched:
+            taken = self._intake.take()
+            self._left = taken.left
+            for request in taken.new:
+                self._take_up(request)
+            for request in taken.grown:
                 self._cancel(request)
-                if not request.expanded:
-                    self._planner.read(request)
         self._carry_out_orders()
         self._planner.plan_all()
         self._settle_ends()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spoolrunner import files
 from spoolrunner.errors import BadMachine
+from spoolrunner.lock import Lock
 
 TESTED = ("ext4", "xfs", "btrfs")
 REFUSED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "virtiofs")
@@ -45,7 +46,7 @@ def _beneath(path: str, mount: str) -> bool:
 def _probe(folder: Path) -> None:
     """Rename between two rooms, lock, link: a bind mount in between refuses with EXDEV."""
     first, second = folder / "inbox" / ".probe", folder / "running" / ".probe"
-    lock = files.Lock(folder / ".probe-lock")
+    lock = Lock(folder / ".probe-lock")
     try:
         for path in (first, second):
             files.make_folder(path.parent)

@@ -42,7 +42,7 @@ class Requests:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._written: dict[str, tuple[int, int]] = {}
+        self._written: dict[str, tuple[int, int, int]] = {}
         self._next, self._reserved = self._last_sequence(), 0
 
     def load(self) -> tuple[list[Request], list[tuple[Path, str]]]:
@@ -50,13 +50,26 @@ class Requests:
         requests, unreadable = [], []
         for path in sorted(self._rooms.running.glob("[!.]*.json")):
             try:
-                request = read(path)
+                request = self._read_active(path)
             except BadMachine as error:
                 unreadable.append((path, error.message))
                 continue
             self._remember(request.identifier)
             requests.append(request)
         return sorted(requests, key=lambda one: one.sequence), unreadable
+
+    def _read_active(self, path: Path) -> Request:
+        """Raises BadMachine for what the mover did not put there, or has finished since."""
+        if path.is_symlink() or not path.is_file():
+            raise BadMachine(f"{path} is not a regular file.", kind="unreadable_record")
+        request = read(path)
+        if path != self.path(request.identifier):
+            raise BadMachine(f"{path} is not named by its identifier.", kind="unreadable_record")
+        where = self.find_done(request.identifier)
+        # A power cut in finish() leaves both names on one file, which finish() then mends.
+        if where is not None and _differ(path, self.done_path(where.identifier, where.day)):
+            raise BadMachine(f"{request.identifier} is in done/ already.", kind="duplicate")
+        return request
 
     def save(self, requests: list[Request]) -> list[Request]:
         """Write these, flushed together. Returns those a person withdrew or changed by hand."""
@@ -84,12 +97,11 @@ class Requests:
             ended = [_ended(request) for request in reversed(requests)]
             disk.write(self._rooms.recent, to_json([*ended, *recent(self._rooms)][:RECENT]))
 
-    def readopt(self, claimed: Path, request: Request) -> None:
-        """A finished request file that somebody put into the inbox: back to done/."""
+    def readopt(self, request: Request) -> None:
+        """A finished request whose file somebody put into the inbox: back to done/."""
         with files.Changes() as disk:
             self._note_whereabouts(disk, request)
-        with files.Changes() as disk:
-            disk.move(claimed, self.done_path(request.identifier, day_of(request)))
+            disk.write(self.done_path(request.identifier, day_of(request)), to_json(request))
 
     def read_done(self, identifier: str) -> Request | None:
         """A finished request, or None if its file is gone (retention) or was never here."""
@@ -100,6 +112,10 @@ class Requests:
             return read(self.done_path(where.identifier, where.day))
         except FileNotFoundError:
             return None
+
+    def is_gone(self, request: Request) -> bool:
+        """Has a person taken the file of an active request away?"""
+        return not os.path.lexists(self.path(request.identifier))
 
     def forget(self, request: Request) -> None:
         """A person took its file away; we only stop watching for it."""
@@ -139,8 +155,7 @@ class Requests:
             return 0
 
     def _remember(self, identifier: str) -> None:
-        about = os.lstat(self.path(identifier))
-        self._written[identifier] = (about.st_ino, about.st_ctime_ns)
+        self._written[identifier] = _mark(os.lstat(self.path(identifier)))
 
     def _by_hand(self, identifier: str) -> bool:
         known = self._written.get(identifier)
@@ -150,7 +165,7 @@ class Requests:
             about = os.lstat(self.path(identifier))
         except FileNotFoundError:
             return True
-        return (about.st_ino, about.st_ctime_ns) != known
+        return _mark(about) != known
 
     def _note_whereabouts(self, disk: files.Changes, request: Request) -> None:
         path = self._index_path(request.identifier)
@@ -170,6 +185,19 @@ def read(path: Path) -> Request:
     if request.format > FORMAT:
         raise BadMachine(f"{path} was written by a newer spoolrunner.", kind="newer_format")
     return request
+
+
+def _mark(about: os.stat_result) -> tuple[int, int, int]:
+    """Not ctime: a chmod, or a backup's hard link, is nobody's edit."""
+    return (about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+def _differ(first: Path, second: Path) -> bool:
+    """Are these two files that both exist?"""
+    try:
+        return not os.path.samestat(os.lstat(first), os.lstat(second))
+    except FileNotFoundError:
+        return False
 
 
 def recent(rooms: Rooms) -> list[Ended]:

@@ -275,21 +275,29 @@ def test_a_conflict_mark_is_named_where_it_stands() -> None:
     assert "Git" in found
 
 
-def test_anchors_and_merges_are_read_and_what_stands_in_the_entry_wins() -> None:
+def test_what_is_merged_yields_to_the_entry_and_of_several_the_first_wins() -> None:
     text = b"""\
 version: 5
 actions:
   one: &one
     run: python:v2 a.py
     outputs: {highly_sensitive: {a: a.csv}}
-  two:
-    <<: *one
+    config: {from: one}
+  two: &two
     run: python:v2 b.py
-    outputs: {moderately_sensitive: {b: b.csv}}
+    needs: [one]
+    outputs: {highly_sensitive: {b: b.csv}}
+    config: {from: two}
+  three:
+    <<: [*two, *one]
+    run: python:v2 c.py
+    outputs: {moderately_sensitive: {c: c.csv}}
 """
-    found = read(text).actions["two"]
-    assert found.run == ("python:v2", "b.py")
-    assert found.outputs == ((Level.MODERATE, "b.csv"),)
+    found = read(text).actions["three"]
+    assert found.run == ("python:v2", "c.py")
+    assert found.needs == ("one",)
+    assert found.config == {"from": "two"}
+    assert found.outputs == ((Level.MODERATE, "c.csv"),)
 
 
 def test_outputs_keep_the_order_of_the_file_and_run_all_is_left_out() -> None:

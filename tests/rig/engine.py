@@ -73,6 +73,7 @@ class Engine:
         """For the length of the block it is there and does not answer."""
         self._signal(signal.SIGSTOP)
         try:
+            self._wait_until_all_threads_stand()
             yield
         finally:
             self._signal(signal.SIGCONT)
@@ -117,6 +118,15 @@ class Engine:
         for mount in reversed(_mounts_below(self._folder)):
             subprocess.run(["umount", "--lazy", mount], check=True)
         shutil.rmtree(self._folder)
+
+    def _wait_until_all_threads_stand(self) -> None:
+        """SIGSTOP reaches a thread only when it next comes to run: till then it may answer."""
+        assert self._process is not None
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        while any(") T " not in (one / "stat").read_text() for one in tasks.iterdir()):
+            assert time.monotonic() < deadline, "dockerd does not stop"
+            time.sleep(0.005)
 
     def _end_containerd(self) -> None:
         """The kernel ends it with dockerd; a next dockerd that comes before it is gone gives up."""

@@ -86,13 +86,23 @@ def test_a_pattern_that_climbs_out_finds_nothing(line):
     assert found.outputs == {}
 
 
-def test_hard_links_are_published_as_files_of_their_own(line):
+@pytest.mark.parametrize("job_is", ["another user", "the runner's user"])
+def test_hard_links_are_published_as_files_of_their_own(line, job_is):
+    def give_to_runner(folder: Path) -> None:
+        for path in (folder / "a.csv", folder / "b.csv"):
+            os.chown(path, os.geteuid(), os.getegid())
+
     def make(folder: Path) -> None:
         (folder / "a.csv").write_text("n\n1\n")
         os.link(folder / "a.csv", folder / "b.csv")
         os.link(folder / "a.csv", folder / "not an output")
 
-    collected(line, make, {"a.csv": HIGH, "b.csv": MODERATE})
+    made = line.made("make", {"a.csv": HIGH, "b.csv": MODERATE})
+    job = line.lay_out(made)
+    line.work(job, make)
+    if job_is == "the runner's user":
+        give_to_runner(job.workspace)
+    line.workspace.publish(job, made, line.outcome(line.collect(job, made)))
     assert (line.high / "a.csv").read_text() == (line.high / "b.csv").read_text() == "n\n1\n"
     assert (line.high / "a.csv").stat().st_nlink == (line.high / "b.csv").stat().st_nlink == 1
 
@@ -258,3 +268,13 @@ def test_the_verdict_counts_what_was_refused(line):
     assert outcome.status_code is Code.SUCCEEDED
     assert "1 output was not taken over" in outcome.status_message
     assert tree(line.high).keys() >= {"a.csv"}
+
+
+def test_once_collected_nobody_but_us_can_reach_into_the_folder(line):
+    made = line.made("make", {"a.csv": HIGH})
+    job = line.lay_out(made)
+    line.work(job, {"a.csv": "1"})
+    job.workspace.chmod(0o777)
+    line.collect(job, made)
+    about = job.workspace.stat()
+    assert (about.st_uid, stat.S_IMODE(about.st_mode)) == (os.geteuid(), 0o700)

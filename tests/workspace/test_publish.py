@@ -69,6 +69,13 @@ def test_modes_and_owners_are_ours_whatever_the_umask(line):
             assert about.st_gid == REVIEWERS
 
 
+def test_folders_for_reviewers_that_somebody_opened_are_shut_again(line):
+    line.run("make", LEVELS, MADE)
+    (line.medium / "output").chmod(0o777)
+    line.run("make", LEVELS, MADE)
+    assert stat.S_IMODE((line.medium / "output").stat().st_mode) == 0o2750
+
+
 def test_the_manifest_has_the_keys_reviewers_tools_read(line):
     made, outcome = line.run("make", LEVELS, MADE, user="jane", actions=["make"])
     assert manifest(line.high)["workspace"] == "my workspace"
@@ -240,12 +247,16 @@ def test_big_outputs_are_moved_and_not_copied(line):
     assert not (job.workspace / "big.bin").exists()
 
 
-def test_an_output_nobody_can_find_any_more_is_an_error_and_not_a_success(line):
+@pytest.mark.parametrize("there_now", [None, "something else"])
+def test_an_output_nobody_can_find_any_more_is_an_error_and_not_a_success(line, there_now):
     made = line.made("make", {"a.csv": HIGH})
     job = line.lay_out(made)
     line.work(job, {"a.csv": "1"})
     outcome = line.outcome(line.collect(job, made))
     (job.workspace / "a.csv").unlink()
+    if there_now:
+        line.high.mkdir(parents=True)
+        (line.high / "a.csv").write_text(there_now)
     with pytest.raises(BadMachine) as caught:
         line.workspace.publish(job, made, outcome)
     assert caught.value.kind == "output_lost"

@@ -1,0 +1,55 @@
+"""Kernel locks: the kernel says who is alive, and nobody else is believed.
+
+A lock is dropped the moment its holder dies, and never while it only pauses. Its file is never
+unlinked and never replaced: two could hold "the same" lock then (reference/spool.md 2.5).
+The only module that knows filelock.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+MODE = 0o600
+
+
+class Lock:
+    """A kernel lock on a file that is never unlinked: the kernel says who is alive.
+
+    filelock falls back to a weaker lock where flock is missing unless told not to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path, mode=MODE, fallback_to_soft=False, thread_local=False)
+
+    def take(self, timeout_s: float = 0) -> bool:
+        """True if it is ours now."""
+        try:
+            self._lock.acquire(timeout=timeout_s)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def is_locked(path: Path) -> bool | None:
+    """Does somebody hold this lock now? None: we may not look.
+
+    Takes it shared for an instant; whoever wants it for good must be ready to try twice.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
