@@ -138,7 +138,8 @@ def open_spool(folder: Path) -> Rooms:
 
 
 def check_modes(rooms: Rooms) -> None:
-    """Raises BadMachine if anybody else could write where only the runner may."""
+    """Raises BadMachine if others could write where only the runner may, or a mount splits it."""
+    filesystem.check_whole([rooms.folder / name for name in (*ROOMS, *HIDDEN, "inbox")])
     for name in (*ROOMS, *HIDDEN):
         about = os.lstat(rooms.folder / name)
         if about.st_mode & 0o022 or about.st_uid != os.geteuid():

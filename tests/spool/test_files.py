@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spoolrunner import files
+from spoolrunner.lock import Lock, is_locked
 
 
 def test_a_move_never_replaces(tmp_path: Path) -> None:
@@ -155,8 +156,8 @@ def test_a_writer_that_comes_while_we_look_neither_kills_us_nor_has_to_wait(tmp_
 HOLDER = """
 import sys
 from pathlib import Path
-from spoolrunner import files
-lock = files.Lock(Path(sys.argv[1]))
+from spoolrunner.lock import Lock
+lock = Lock(Path(sys.argv[1]))
 assert lock.take()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -165,10 +166,10 @@ sys.stdin.readline()
 
 def test_a_lock_is_one_processs_until_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    mine = files.Lock(path)
+    mine = Lock(path)
     with another(HOLDER, str(path)) as holder:
         assert not mine.take()
-        assert files.is_locked(path)
+        assert is_locked(path)
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         begun_s = time.monotonic()
@@ -180,10 +181,10 @@ def test_a_lock_is_one_processs_until_it_is_killed(tmp_path: Path) -> None:
 
 def test_looking_at_a_lock_does_not_keep_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    lock = files.Lock(path)
+    lock = Lock(path)
     assert lock.take()
     lock.release()
-    assert files.is_locked(path) is False
+    assert is_locked(path) is False
     assert lock.take()
     lock.release()
 
