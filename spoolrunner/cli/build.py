@@ -1,5 +1,6 @@
 """Builds what the commands need from the settings; nothing else in the package makes objects."""
 
+import contextlib
 import grp
 import os
 from pathlib import Path
@@ -74,6 +75,7 @@ def house(settings: Config, place: Rooms) -> "House":
         token=settings.private_repo_access_token or None,
         proxy_domain=settings.github_proxy_domain or None,
     )
+    _check_network(settings, place)
     return House(
         config=settings,
         rooms=place,
@@ -81,6 +83,26 @@ def house(settings: Config, place: Rooms) -> "House":
         studies=studies,
         executors=executors(settings, place),
     )
+
+
+def _check_network(settings: Config, place: Rooms) -> None:
+    """A database without the network that leads to it: told now, not by the first job that fails.
+
+    An engine that does not answer now is no reason to stop: jobs wait for it.
+    """
+    if settings.dummy_data or not settings.database_urls or settings.executor == "process":
+        return
+    from spoolrunner.executor.docker import DockerExecutor
+
+    network = settings.database_access_network
+    with contextlib.suppress(TryLater):
+        if not DockerExecutor(place.spool8, timeout_s=5).has_network(network):
+            raise BadMachine(
+                f"The engine has no network {network!r}, by which jobs would reach the database.",
+                kind="no_network",
+                hint=f"Make it with `docker network create {network}`, let it lead nowhere but to"
+                " the database, or set DATABASE_ACCESS_NETWORK.",
+            )
 
 
 def executors(settings: Config, place: Rooms) -> "dict[str, Callable[[], Executor]]":

@@ -163,6 +163,11 @@ class DockerExecutor:
             tags = [tag for about in engine.images() for tag in about["RepoTags"] or []]
         return any(tag.startswith(f"{registry}/") for tag in tags)
 
+    def has_network(self, name: str) -> bool:
+        """Is there a network of this name on the engine?"""
+        with self._engine() as engine:
+            return any(about["Name"] == name for about in engine.networks(names=[name]))
+
     def shortcomings(self) -> list[str]:
         self._engine_info = {}  # asked anew: it may be another engine by now
         lacking = [can for key, can, _ in _ABILITIES if not self._info().get(key)]

@@ -53,13 +53,10 @@ class Intake:
     def take(self) -> Taken:
         found = self._inbox.look()
         stuck = [one for one in found if one.refuse and not self._refuse(one, one.refuse)]
+        earlier = claims.left_over(self._rooms) if self._open is None else self._open
+        self._open = None  # until all are dealt with: a full disk may stop us half-way
         claimed, unmoved = claims.take(self._rooms, [one for one in found if one.take])
-        # What is left over holds those just claimed; a claim is read once, whoever made it.
-        if self._open is None:
-            claimed, self._open = claims.left_over(self._rooms), []
-        claimed = [*self._open, *claimed]
-        self._open = None  # until these are dealt with: a full disk may stop us half-way
-        taken = self._deal(claimed)
+        taken = self._deal([*earlier, *claimed])
         taken.left += [one for one in found if one.wait is not None]
         taken.left += [self._inbox.stuck(one) for one in (*stuck, *unmoved)]
         return taken

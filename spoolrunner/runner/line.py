@@ -34,14 +34,24 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Line:
-    """One running job. executing: does it take a worker's place?"""
+    """One running job. settled: it has ended and what it published may be read; the mover's.
+
+    settle, ended: told from the line's thread, the latter as its last deed.
+    """
 
     def __init__(
-        self, house: House, request: Request, job: Job, ended: Callable[["Line"], None]
+        self,
+        house: House,
+        request: Request,
+        job: Job,
+        settle: Callable[["Line"], None],
+        ended: Callable[["Line"], None],
     ) -> None:
         self.request = request
         self.job = job
         self._house = house
+        self.settled = False
+        self._settle = settle
         self._ended = ended
         self._results = Results(house, request, job)
 
@@ -103,7 +113,9 @@ class Line:
         )
         self._results.publish(self.name, outcome)
         self._note_end(outcome)
-        self._results.finish(self.name)
+        self._results.finish()
+        self._settle(self)  # who waits for its outputs need not wait until all is cleared away
+        self._results.clear(self.name)
         self._executor.clear(self.name)
 
     def _execute(self) -> Outcome | None:

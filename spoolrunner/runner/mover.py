@@ -146,6 +146,8 @@ class Mover:
         while self._book.ended or self._waiting.failed:
             ended, self._book.ended = self._book.ended, []
             for request, job in ended:
+                if self._still_publishes(job):
+                    continue  # whoever needs it would find its outputs half in place
                 log.info(
                     "request=%s job=%s action=%s status=%s code=%s",
                     *(request.identifier, job.identifier, job.action),
@@ -156,6 +158,10 @@ class Mover:
             failed, self._waiting.failed = self._waiting.failed, []
             for request, job, need in failed:
                 self._fail_dependant(request, job, need)
+
+    def _still_publishes(self, job: Job) -> bool:
+        line = self._lines.get(job.identifier)
+        return line is not None and not line.settled
 
     def _fail_dependant(self, request: Request, job: Job, need: Need) -> None:
         if not job.active or job.identifier in self._lines:
@@ -235,9 +241,18 @@ class Mover:
         self._start_line(request, job)
 
     def _start_line(self, request: Request, job: Job) -> None:
-        line = Line(self._house, request, job, self._line_ended)
+        line = Line(self._house, request, job, self._settled, self._line_ended)
         self._lines[job.identifier] = line
         line.begin()
+
+    def _settled(self, line: Line) -> None:
+        """From the line's thread: the job has ended and its outputs may be read."""
+
+        def change() -> None:
+            line.settled = True
+            self._book.ended.append((line.request, line.job))
+
+        self._book.tell(change)
 
     def _line_ended(self, line: Line) -> None:
         """From the line's thread, as its last deed."""
@@ -246,6 +261,8 @@ class Mover:
             self._lines.pop(line.job.identifier, None)
             if line.job.active:
                 self._waiting.back(line.request, line.job)
+            elif not line.settled:
+                self._book.ended.append((line.request, line.job))
 
         self._book.tell(change)
 

@@ -90,9 +90,11 @@ class Results:
         """Raises TryLater, BadMachine, OSError; safe to repeat."""
         self._workspace.publish(self._house.storage.job(name), self._provenance(), outcome)
 
-    def finish(self, name: str) -> None:
-        """The request file tells of the end now: the journal and the folder may go."""
+    def finish(self) -> None:
+        """The request file tells of the end now: the journal may go."""
         self._workspace.finish(self._job.action, self._job.identifier)
+
+    def clear(self, name: str) -> None:
         self._house.storage.clear(name)
 
     def refused(self, name: str, error: SpoolrunnerError) -> Outcome:

@@ -3,10 +3,9 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -214,57 +213,45 @@ def test_a_hard_link_is_refused_unread(rooms: Rooms, new_inbox: NewInbox, tmp_pa
     assert verdict(new_inbox()) == "hard_link"
 
 
-LOOK = """
-import sys
-from pathlib import Path
-from spoolrunner.spool.inbox import Inbox, Patience
-for found in Inbox(Path(sys.argv[1]), "tpp", Patience(*map(float, sys.argv[2:]))).look():
-    print(found.refuse.kind if found.refuse else found.wait.name if found.wait else "take")
-"""
-
-
-def as_nobody(rooms: Rooms, patience: Patience) -> str:
-    """The verdict of a runner that is neither root nor who dropped the file."""
+@contextmanager
+def as_nobody(rooms: Rooms) -> Iterator[None]:
+    """For the length of the block this process is neither root nor who dropped the files."""
     for folder in (rooms.folder, *rooms.folder.parents):
-        if folder.name.startswith("pytest"):
+        if folder == rooms.folder.parent or folder.name.startswith("pytest"):
             folder.chmod(0o755)
-    rooms.folder.parent.chmod(0o755)
     rooms.inbox.chmod(0o777)
-    waits = (patience.quiet_s, patience.incomplete_s, patience.empty_s)
-    done = subprocess.run(
-        [sys.executable, "-c", LOOK, str(rooms.inbox), *map(str, waits)],
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    return done.stdout.strip()
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
 
 @needs_root
-def test_one_that_the_runner_may_not_read_waits_and_is_then_refused(rooms: Rooms) -> None:
+def test_one_that_the_runner_may_not_read_waits_and_is_then_refused(
+    rooms: Rooms, new_inbox: NewInbox
+) -> None:
     path = rooms.inbox / "a.json"
     path.write_bytes(GOOD)
     path.chmod(0)
-    assert as_nobody(rooms, Patience()) == "PERMISSION"
-    assert as_nobody(rooms, Patience(incomplete_s=0)) == "no_permission"
+    with as_nobody(rooms):
+        assert verdict(new_inbox()) == "PERMISSION"
+        assert verdict(new_inbox(Patience(incomplete_s=0))) == "no_permission"
 
 
 @needs_root
 def test_where_the_kernel_will_not_tell_who_writes_a_file_has_to_be_quiet_for_a_while(
-    rooms: Rooms,
+    rooms: Rooms, new_inbox: NewInbox
 ) -> None:
     path = rooms.inbox / "a.json"
     path.write_bytes(GOOD)
     path.chmod(0o644)
-    assert as_nobody(rooms, Patience(quiet_s=HOUR_S)) == "FRESH"
-    assert as_nobody(rooms, Patience(quiet_s=0)) == "take"
+    with as_nobody(rooms):
+        assert verdict(new_inbox(Patience(quiet_s=HOUR_S))) == "FRESH"
+        assert verdict(new_inbox(Patience(quiet_s=0))) == "take"
 
 
 def test_what_was_read_is_not_read_again_until_it_changes(

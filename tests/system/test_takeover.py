@@ -2,6 +2,7 @@
 
 import json
 import signal
+from functools import partial
 
 from tests.rig.engine import Engine
 from tests.site import Site
@@ -48,7 +49,7 @@ def test_killed_five_times_while_jobs_run_each_is_started_once(
         identifier = f"kill{number}"
         docker_site.drop(docker_site.request(study, *SLOW_ACTIONS, identifier=identifier))
         runner = docker_site.start()
-        docker_site.until(lambda: _started(docker_site, identifier))
+        docker_site.until(partial(_started, docker_site, identifier))
         runner.kill()
         runner.wait()
         docker_site.drain()
