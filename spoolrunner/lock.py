@@ -9,8 +9,6 @@ import fcntl
 import os
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 MODE = 0o600
 
 
@@ -21,10 +19,14 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
+        from filelock import FileLock  # 15 ms that commands which only look do not need
+
         self._lock = FileLock(path, mode=MODE, fallback_to_soft=False, thread_local=False)
 
     def take(self, timeout_s: float = 0) -> bool:
         """True if it is ours now."""
+        from filelock import Timeout
+
         try:
             self._lock.acquire(timeout=timeout_s)
         except Timeout:

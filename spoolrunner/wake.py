@@ -38,19 +38,19 @@ class Wake:
         return woken
 
     def watch(self, folders: Sequence[Path]) -> bool:
-        """Be woken by changes in these folders. False: no events here, only the timer works.
+        """Be woken by changes in these folders. False: not by all of them, only the timer is left.
 
         Safe to repeat: a folder that was replaced by another is watched anew, because the old
         watch stays silent for ever (reference/spool.md 2.6).
         """
-        inodes = {folder: _inode(folder) for folder in folders}
+        inodes = {folder: inode for folder in folders if (inode := _inode(folder))}
         if inodes == self._folders and self._observer is not None and self._observer.is_alive():
-            return True
+            return len(inodes) == len(folders)
         self.close()
         with contextlib.suppress(OSError):
             self._observer = _observe(list(inodes), _Hint(self._flag))
             self._folders = inodes
-        return self._observer is not None
+        return len(self._folders) == len(folders)
 
     def close(self) -> None:
         if self._observer is not None:

@@ -5,7 +5,6 @@ a mistyped path stops us instead of starting an empty queue. Layout: design, "Ro
 """
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def create(folder: Path, now: str, *, group: int | None, volatile: bool) -> Room
     files.set_owner(folder / "inbox", INBOX_MODE, None)
     files.set_owner(folder, SPOOL_MODE, group)
     if not (folder / MARKER).exists():
-        marker = Marker(id=secrets.token_hex(8), filesystem=kind, created_at=now)
+        marker = Marker(id=os.urandom(8).hex(), filesystem=kind, created_at=now)
         with files.Changes() as disk:
             disk.write(folder / MARKER, to_json(marker), 0o644)
     return open_spool(folder)
