@@ -37,6 +37,7 @@ setup(
         "rich>=15,<16",
         "ruamel.yaml>=0.19,<0.20",
         "ruamel.yaml.clib>=0.2.15,<0.3",
+        "urllib3>=2.8,<3",
         "watchdog>=7.1,<8",
     ],
     extras_require={

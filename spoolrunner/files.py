@@ -20,7 +20,7 @@ import hashlib
 import os
 import signal
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 

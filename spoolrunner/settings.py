@@ -234,6 +234,9 @@ class Config:
     reports: str = _of("REPORTS", units.one_of("send", "export", "none"), _reports,
         "`send`, `export` or `none`",
         "`send` with an endpoint; else `none` on dummy data, else `export`")
+    report_outputs: str = _of("REPORT_OUTPUTS", units.one_of("none", "declared", "all"), "declared",
+        "what reports tell of a successful job's outputs: `none`, `declared` (patterns and levels "
+        "of project.yaml) or `all` (the path and level of each file)")
 
     level4_max_filesize_bytes: int = _of("LEVEL4_MAX_FILESIZE", units.size, "16M",
         "largest file that may go to medium privacy")

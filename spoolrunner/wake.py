@@ -6,18 +6,27 @@ handler must do nothing but set a flag: an exception there ends its thread for g
 overflow is not told (reference/houses.md 1.10). The only module that knows watchdog.
 """
 
-import contextlib
 import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyConstants, Mask
 
-# Reading and closing a file changes nothing; without this filter our own looks would wake us.
-CHANGES = ("created", "moved", "modified", "deleted", "closed")
+# Not opened, read and closed: our own looks would wake us. And not IN_MOVED_FROM: watchdog holds
+# back all that follows one for half a second, to pair it, and each file we claim makes one.
+CHANGES = Mask(
+    InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_MOVED_TO
+    | InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_DELETE_SELF
+)
 
 
 class Wake:
@@ -47,10 +56,12 @@ class Wake:
         if inodes == self._folders and self._observer is not None and self._observer.is_alive():
             return len(inodes) == len(folders)
         self.close()
-        with contextlib.suppress(OSError):
+        try:
             self._observer = _observe(list(inodes), _Hint(self._flag))
-            self._folders = inodes
-        return len(self._folders) == len(folders)
+        except OSError:
+            return False  # the kernel's limit of instances or watches is used up
+        self._folders = inodes
+        return len(inodes) == len(folders)
 
     def close(self) -> None:
         if self._observer is not None:
@@ -64,18 +75,22 @@ class _Hint(FileSystemEventHandler):
         self._flag = flag
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if event.event_type in CHANGES:
-            self._flag.set()
+        self._flag.set()
+
+
+class _Changes(InotifyEmitter):
+    def get_event_mask_from_filter(self) -> Mask:
+        return CHANGES
 
 
 def _observe(folders: list[Path], handler: FileSystemEventHandler) -> BaseObserver:
-    observer = Observer()
+    observer = BaseObserver(_Changes)
     try:
         for folder in folders:
             observer.schedule(handler, os.fspath(folder), recursive=False)
         observer.start()
     except OSError:
-        observer.unschedule_all()  # one folder is missing: the others' threads were begun
+        observer.unschedule_all()  # the threads of the first folders were begun
         raise
     return observer
 

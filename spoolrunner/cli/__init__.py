@@ -5,13 +5,14 @@ Each command is loaded when it is used: on a slow server `--help` must not wait 
 
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from spoolrunner import __version__
-from spoolrunner.errors import Bug, SpoolrunnerError
+from spoolrunner.errors import BadMachine, Bug, SpoolrunnerError
 
 # verb -> (module, one line for the overview)
 VERBS = {
@@ -90,16 +91,31 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except SpoolrunnerError as error:
-        _tell(error)
-        return error.exit_status
     except BrokenPipeError:
         return 0
+    except Exception as error:  # noqa: BLE001 - scripts must tell our bug from failed work
+        return _tell(_as_ours(error))
     return 0
 
 
-def _tell(error: SpoolrunnerError) -> None:
-    """What is wrong, what to do, whose turn it is."""
+def _as_ours(error: Exception) -> SpoolrunnerError:
+    if isinstance(error, SpoolrunnerError):
+        return error
+    if isinstance(error, PermissionError):
+        return BadMachine(
+            "This user may not do that.",
+            kind="no_permission",
+            hint="Do it as the runner's user.",
+            detail=str(error),
+        )
+    if isinstance(error, OSError):
+        return BadMachine("The machine does not do what was asked.", detail=str(error))
+    story = "".join(traceback.format_exception(error))
+    return Bug("This is a bug of spoolrunner's.", detail=story)
+
+
+def _tell(error: SpoolrunnerError) -> int:
+    """What is wrong, what to do, whose turn it is; returns the exit status."""
     first, *more = error.message.splitlines() or [""]
     print(f"spoolrunner: {first}", *more, sep="\n  ", file=sys.stderr)
     if error.detail and isinstance(error, Bug):
@@ -109,3 +125,4 @@ def _tell(error: SpoolrunnerError) -> None:
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
     print(f"  [{error.kind}, exit {error.exit_status}]", file=sys.stderr)
+    return error.exit_status

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -48,11 +50,9 @@ def run(ctx: click.Context, drain: bool, verbose: bool) -> None:
             return
     else:
         _stand_by(lock, place, stopping)
-    if not stopping.asked.is_set():
+    if not stopping.signal:
         _run(settings, place, stopping, drain=drain)
-    lock.release()
-    if stopping.signal:
-        raise click.exceptions.Exit(0 if stopping.signal == signal.SIGTERM else 130)
+    _end(130 if stopping.signal == signal.SIGINT else 0)
 
 
 def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) -> None:
@@ -63,38 +63,49 @@ def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) 
     log.info("spool=%s runner stopped", place.folder)
 
 
+def _end(status: int) -> NoReturn:
+    """With all threads, and only then the lock: one that is still publishing when the lock is free
+    would do so beside the next runner. The kernel frees it when nothing of us runs any more."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _stand_by(lock: Lock, place: Rooms, stopping: "_Stopping") -> None:
     if lock.take():
         return
     log.warning("spool=%s another runner is alive: standing by", place.folder)
-    while not stopping.asked.is_set() and not lock.take(STAND_BY_S):
+    while not stopping.signal and not lock.take(STAND_BY_S):
         pass
 
 
 class _Stopping:
-    """SIGTERM and the first SIGINT ask the mover to stop; the second SIGINT does not ask."""
+    """SIGTERM and the first SIGINT ask the mover to stop; the second SIGINT does not ask.
+
+    The handler interrupts the mover's thread anywhere, also while that holds the lock inside an
+    event, so it only puts a word into a queue, which is safe there; a thread sets the event.
+    """
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.signal: int | None = None
-        self._stop: Callable[[], None] | None = None
+        self.signal = 0
+        self._asked: queue.SimpleQueue[int] = queue.SimpleQueue()
         signal.signal(signal.SIGTERM, self._ask)
         signal.signal(signal.SIGINT, self._ask)
 
     def then(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        if self.asked.is_set():
+        def wait() -> None:
+            self._asked.get()
             stop()
 
+        threading.Thread(target=wait, name="stopping", daemon=True).start()
+
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked.is_set() and number == signal.SIGINT:
+        if self.signal and number == signal.SIGINT:
             os._exit(130)
         self.signal = number
-        self.asked.set()
+        self._asked.put(number)
         if number == signal.SIGINT:
-            print("spoolrunner: stopping; jobs go on. Again to stop at once.", file=sys.stderr)
-        if self._stop:
-            self._stop()
+            os.write(2, b"spoolrunner: stopping; jobs go on. Again to stop at once.\n")
 
 
 def _set_up_logging(settings: Config, *, quiet: bool) -> None:

@@ -83,9 +83,7 @@ def overview(rooms: Rooms, backend: str) -> Overview:
         spool=str(rooms.folder),
         backend=backend,
         runner=Runner(alive=lock.is_locked(rooms.locks / "mover")),
-        flags=Flags(
-            paused=orders.paused(rooms), db_maintenance=(rooms.control / "db-maintenance").exists()
-        ),
+        flags=Flags(paused=orders.paused(rooms), db_maintenance=orders.db_maintenance(rooms)),
         counts=Counts(
             inbox=names,
             pending=sum(job.status == Status.PENDING for job in jobs),

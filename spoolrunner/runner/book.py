@@ -94,10 +94,11 @@ class Book:
 
         Returns the requests whose files a person has withdrawn or changed.
         """
-        dirty, self._dirty = list(self._dirty.values()), {}
+        dirty = list(self._dirty.values())
         for request in dirty:
             _settle(request)
         touched = self.store.save(dirty) if dirty else []
+        self._dirty.clear()  # only now: on a full disk all is still to be written
         unsaved, self._unsaved = self._unsaved, []
         for flushed in unsaved:
             flushed.set()

@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from spoolrunner import drop
@@ -76,18 +76,21 @@ class House:
                 self._workspaces[folder] = Workspace(self.storage, folder, path)
             return self._workspaces[folder]
 
-    def remember_unrun(self, request: Request, job: Job) -> None:
-        """A job that failed without running is its action's newest run all the same: whoever
-        needs the action next has it run again (reference 4.5). In a thread."""
-        run = Run(
-            request=request.identifier,
-            job=job.identifier,
-            sequence=job.sequence,
-            status=job.status,
-            sha=request.sha or "",
-            completed_at=job.completed_at or "",
-        )
-        self.workspace(request.workspace.name).note(job.action, run)
+    def remember_unrun(self, batch: Sequence[tuple[Request, Job]]) -> None:
+        """Jobs of one workspace that failed without running are their actions' newest runs all the
+        same: whoever needs the action next has it run again (reference 4.5). In a thread."""
+        runs = {
+            job.action: Run(
+                request=request.identifier,
+                job=job.identifier,
+                sequence=job.sequence,
+                status=job.status,
+                sha=request.sha or "",
+                completed_at=job.completed_at or "",
+            )
+            for request, job in batch
+        }
+        self.workspace(batch[0][0].workspace.name).note(runs)
 
     def watch(self) -> None:
         """Be woken by drops and orders; safe to repeat, and repeated for folders replaced."""
@@ -98,33 +101,41 @@ class House:
         """Why no job may start now, or None."""
         if orders.paused(self.rooms):
             return Code.PAUSED, "The server is paused; the job starts when it goes on."
-        try:
-            self.storage.check(real_data=not self.config.dummy_data)
-        except BadMachine:
+        if not self.storage_is_there():
             return Code.WAITING_ON_DISK, "Waiting for the server's storage, which is not there."
         if not self.disk_is_free():
             return Code.WAITING_ON_DISK, "Waiting for free space on the server's disk."
         return None
 
+    def storage_is_there(self) -> bool:
+        """A disk that is not mounted looks like an empty folder: nothing may be made of that."""
+        try:
+            self.storage.check(real_data=not self.config.dummy_data)
+        except BadMachine:
+            return False
+        return True
+
     def disk_is_free(self) -> bool:
         """Is there MIN_FREE_DISK on the spool's and the storage's filesystems?"""
-        return all(
-            shutil.disk_usage(folder).free >= self.config.min_free_disk_bytes
-            for folder in (self.rooms.folder, self.storage.high, self.storage.medium)
-        )
+        try:
+            return all(
+                shutil.disk_usage(folder).free >= self.config.min_free_disk_bytes
+                for folder in (self.rooms.folder, self.storage.high, self.storage.medium)
+            )
+        except FileNotFoundError:
+            return False
 
     def hold(self, job: Job, for_s: float) -> None:
-        """Do not start it again before that."""
-        self._holds_s[job.identifier] = time.monotonic() + for_s
+        """Do not start it again before that. From any thread."""
+        with self._lock:
+            self._holds_s[job.identifier] = time.monotonic() + for_s
 
     def is_held(self, job: Job) -> bool:
-        until_s = self._holds_s.get(job.identifier)
-        if until_s is not None and until_s <= time.monotonic():
-            del self._holds_s[job.identifier]
-            until_s = None
-        return until_s is not None
+        return self._holds_s.get(job.identifier, 0) > time.monotonic()
 
-    def holds_due_s(self) -> Iterator[float]:
-        """In how many seconds each hold ends."""
+    def holds_due_s(self) -> list[float]:
+        """In how many seconds each hold ends; those that have ended are forgotten."""
         now_s = time.monotonic()
-        return (until_s - now_s for until_s in self._holds_s.values())
+        with self._lock:
+            self._holds_s = {job: end for job, end in self._holds_s.items() if end > now_s}
+            return [end_s - now_s for end_s in self._holds_s.values()]

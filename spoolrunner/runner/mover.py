@@ -7,18 +7,21 @@ then it waits for a wake-up, or for the nearest time at which something is due. 
 next mover loads running/ and walks on.
 """
 
+import contextlib
 import logging
-import time
+from functools import partial
+from pathlib import Path
 
-from spoolrunner import plan
-from spoolrunner.errors import BadRequest
+from spoolrunner.errors import BadRequest, SpoolrunnerError
 from spoolrunner.request import Code, Job, Need, Phase, Request, Status
 from spoolrunner.runner import clock
+from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.planner import Planner
 from spoolrunner.runner.sweep import sweep
+from spoolrunner.runner.turns import Pair, Turns
 from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import claims, orders
 from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
@@ -26,6 +29,7 @@ from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 10.0  # events get lost
+TROUBLE_S = 5.0
 SETTLING = (Why.WRITTEN, Why.FRESH)
 
 
@@ -39,17 +43,30 @@ class Mover:
         inbox = Inbox(house.rooms.inbox, house.config.backend, patience or Patience())
         self._intake = Intake(house.rooms, house.book, house.config.backend, inbox)
         self._planner = Planner(house, self._waiting)
+        self._turns = Turns(house, self._waiting)
         self._left: list[Found] = []
         self._lines: dict[str, Line] = {}
-        self._first_since_s: dict[str, float] = {}
+        self._unrun: list[Pair] = []
+        self._remembering: list[list[Pair]] = []
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
-        """Until told to stop; with drain, until nothing can be done any more."""
+        """Until told to stop; with drain, until nothing can be done any more.
+
+        A full or absent disk is waited for: what could not be written is still to be written, and
+        whoever waits for that goes on waiting. With drain, cron starts the next one.
+        """
         self._load()
         while not self._stop:
             self._house.watch()
-            self._round()
+            try:
+                self._round()
+            except OSError as error:
+                if drain:
+                    raise
+                log.error("the disk fails, tried again in %g s: %s", TROUBLE_S, error)
+                self._house.wake.wait(TROUBLE_S)
+                continue
             if drain and self._idle():
                 break
             self._house.wake.wait(self._next_due_s())
@@ -63,24 +80,34 @@ class Mover:
     def _load(self) -> None:
         requests, unreadable = self._book.store.load()
         for path, reason in unreadable:
-            error = BadRequest(reason, kind="unreadable_record")
-            claims.reject(self._house.rooms, path, path.name, error, clock.now())
-            log.error("set aside %s: %s", path, reason)
+            self._set_aside(path, BadRequest(reason, kind="unreadable_record"))
+        ended = {job.identifier for one in requests for job in one.jobs if not job.active}
         for request in requests:
             self._book.add(request)
         for request in requests:
             self._take_up(request)
             log.info("request=%s taken up", request.identifier)
-        self._house.stoppers.do(lambda: sweep(self._house))
+        self._house.stoppers.do(lambda: sweep(self._house, ended))
+
+    def _set_aside(self, path: Path, error: BadRequest) -> None:
+        claims.reject(self._house.rooms, path, path.name, error, clock.now())
+        log.error("set aside %s: %s", path, error.message)
 
     def _take_up(self, request: Request) -> None:
         """A request as it was accepted, or as an earlier runner left it."""
-        for job in request.jobs:
-            if job.status is Status.RUNNING:
-                self._planner.watch(request, job)
-                self._start_line(request, job)
-            elif job.status is Status.PENDING:
-                self._planner.watch(request, job)
+        running = [job for job in request.jobs if job.status is Status.RUNNING]
+        self._planner.watch(request, running)
+        for job in running:
+            self._waiting.started(request, job)
+            self._start_line(request, job)
+        self._planner.take_up(
+            request, [job for job in request.jobs if job.status is Status.PENDING]
+        )
+        self._unrun += [
+            (request, job)
+            for job in request.jobs
+            if job.status_code is Code.DEPENDENCY_FAILED and not job.attempt
+        ]
         if not request.expanded:
             self._planner.read(request)
 
@@ -94,9 +121,16 @@ class Mover:
             for request in taken.grown:
                 self._cancel(request)
         self._carry_out_orders()
-        self._planner.plan_all()
+        for request in self._planner.plan_all():
+            self._cancel(request)
+        for request, job in list(self._waiting.ready.values()):
+            if job.cancel:
+                self._stop_job(request, job, job.cancel)
         self._settle_ends()
-        self._start_ready()
+        for request, job in self._turns.take(self._lines.values()):
+            self._start(request, job)
+        self._settle_ends()
+        self._remember_unrun()
         self._save()
 
     def _carry_out_orders(self) -> None:
@@ -107,6 +141,8 @@ class Mover:
                 continue
             if not order.action:
                 request.cancel = order.by
+            elif not request.expanded:
+                request.cancelled_actions.append(order.action)
             for job in orders.meant(order, request):
                 self._stop_job(request, job, order.by)
             self._book.changed(request)
@@ -168,66 +204,26 @@ class Mover:
             return
         message = f"Not started, because the action {need.action!r} it needs failed."
         self._end(request, job, Status.FAILED, Code.DEPENDENCY_FAILED, message)
-        self._house.stoppers.do(lambda: self._house.remember_unrun(request, job))
+        self._unrun.append((request, job))
 
-    def _start_ready(self) -> None:
-        held = self._house.held_back()
-        running = {(line.request.workspace.name, line.job.action) for line in self._lines.values()}
-        candidates = []
-        for request, job in list(self._waiting.ready.values()):
-            if cancels(request, job.action):
-                self._stop_job(request, job, "user")
-            elif held:
-                self._hold(request, job, *held)
-            elif (request.workspace.name, job.action) in running or self._house.is_held(job):
-                continue
-            elif not self._waiting.replaces_unread(request, job):
-                candidates.append((request, job))
-        self._settle_ends()
-        self._choose([pair for pair in candidates if pair[1].active])
+    def _remember_unrun(self) -> None:
+        """Each request is finished only after the index tells of its jobs that never ran."""
+        batches: dict[str, list[Pair]] = {}
+        for request, job in self._unrun:
+            batches.setdefault(request.workspace.name, []).append((request, job))
+        self._unrun = []
+        for batch in batches.values():
+            self._remembering.append(batch)
+            self._house.stoppers.do(partial(self._remember, batch))
 
-    def _choose(self, candidates: list[tuple[Request, Job]]) -> None:
-        if not candidates:
-            return
-        jobs = {job.identifier: (request, job) for request, job in candidates}
-        chosen = plan.choose(
-            [self._candidate(request, job) for request, job in candidates],
-            self._load_now(),
-            max_workers=self._house.config.max_workers,
-            max_db_workers=self._house.config.max_db_workers,
-        )
-        for identifier in chosen.start:
-            self._start(*jobs[identifier])
-        for identifier, code in chosen.wait.items():
-            self._hold(*jobs[identifier], code, WAITING_MESSAGES[code])
-        for identifier in chosen.never:
-            message = "It needs more workers than this server has."
-            self._end(*jobs[identifier], Status.FAILED, Code.JOB_ERROR, message)
-        since_s = {
-            job: self._first_since_s.get(job, time.monotonic()) for job in chosen.first.values()
-        }
-        self._first_since_s = since_s
-
-    def _candidate(self, request: Request, job: Job) -> plan.Candidate:
-        since_s = self._first_since_s.get(job.identifier)
-        return plan.Candidate(
-            job=job.identifier,
-            workspace=request.workspace.name,
-            sequence=job.sequence,
-            needs_db=job.requires_db,
-            first_waited_s=0 if since_s is None else time.monotonic() - since_s,
-        )
-
-    def _load_now(self) -> plan.Load:
-        return plan.load_of(
-            self._candidate(line.request, line.job)
-            for line in self._lines.values()
-            if line.executing
-        )
-
-    def _hold(self, request: Request, job: Job, code: Code, message: str) -> None:
-        if job.status_code != code:
-            self._book.change(request, job, status_code=code, status_message=message)
+    def _remember(self, batch: list[Pair]) -> None:
+        """In a thread."""
+        try:
+            self._house.remember_unrun(batch)
+        except (SpoolrunnerError, OSError) as error:
+            log.error("the index does not tell of %d jobs that never ran: %s", len(batch), error)
+        with contextlib.suppress(Stopping):
+            self._book.tell(lambda: self._remembering.remove(batch))
 
     def _start(self, request: Request, job: Job) -> None:
         self._waiting.started(request, job)
@@ -249,6 +245,8 @@ class Mover:
         """From the line's thread: the job has ended and its outputs may be read."""
 
         def change() -> None:
+            if line.settled:
+                return  # told again by a line that could not clear away at once
             line.settled = True
             self._book.ended.append((line.request, line.job))
 
@@ -272,32 +270,43 @@ class Mover:
         finished = self._finished()
         if not finished:
             return
-        self._book.store.finish(finished)
-        for request in finished:
-            self._book.drop(request)
-            log.info("request=%s finished status=%s", request.identifier, request.status)
+        try:
+            self._book.store.finish(finished)
+        finally:
+            for request in finished:
+                if self._book.store.is_gone(request):
+                    self._drop(request)
+                    log.info("request=%s finished status=%s", request.identifier, request.status)
 
     def _finished(self) -> list[Request]:
         busy = {line.request.identifier for line in self._lines.values()}
-        return [one for one in self._book.finished() if one.identifier not in busy]
+        busy |= {request.identifier for batch in self._remembering for request, _ in batch}
+        finished = [one for one in self._book.finished() if one.identifier not in busy]
+        for request in [one for one in finished if self._book.store.is_gone(one)]:
+            self._withdrawn(request)
+            finished.remove(request)
+        return finished
 
     def _withdrawn(self, request: Request) -> None:
-        """A person moved or changed its file: its jobs are stopped, and that is said."""
+        """A person took its file away or changed it: its jobs are stopped, and that is said."""
         log.warning("request=%s was moved or changed by hand: withdrawn", request.identifier)
         for job in request.jobs:
             if job.active:
                 self._stop_job(request, job, "admin")
+        if not self._book.store.is_gone(request):
+            self._set_aside(self._book.store.path(request.identifier), CHANGED_BY_HAND)
         self._book.store.forget(request)
+        self._drop(request)
+
+    def _drop(self, request: Request) -> None:
         self._book.drop(request)
+        self._planner.forget(request)
 
     def _idle(self) -> bool:
         """Nothing runs, nothing is being read, and nothing that lies here could start by itself."""
         settling = any(one.wait in SETTLING for one in self._left)
-        could_start = any(not self._is_stuck(job) for _, job in self._waiting.ready.values())
-        return not (self._lines or self._planner.busy or settling or could_start)
-
-    def _is_stuck(self, job: Job) -> bool:
-        return self._house.held_back() is not None or self._house.is_held(job)
+        busy = self._lines or self._remembering or self._unrun or self._book.ended
+        return not (busy or self._planner.busy or settling or self._turns.could_start())
 
     def _next_due_s(self) -> float:
         again = [one.again_s for one in self._left if one.again_s is not None]
@@ -310,8 +319,6 @@ CANCELLED: dict[str, tuple[Code, str]] = {
     "admin": (Code.KILLED_BY_ADMIN, "An operator killed the job."),
 }
 
-WAITING_MESSAGES: dict[Code, str] = {
-    Code.WAITING_ON_WORKERS: "Waiting on available workers.",
-    Code.WAITING_ON_DB_WORKERS: "Waiting on available database workers.",
-    Code.WAITING_ON_DEPENDENCIES: "Waiting on dependencies.",
-}
+CHANGED_BY_HAND = BadRequest(
+    "It was changed by hand while it was active, so its jobs were stopped.", kind="changed_by_hand"
+)

@@ -7,38 +7,32 @@ as one failed job `__error__` with the reason, so that whoever asked is told.
 
 import logging
 import math
-import shlex
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from spoolrunner import plan
-from spoolrunner.errors import Bug, CannotExpand, SpoolrunnerError, TryLater
+from spoolrunner.errors import CannotExpand, SpoolrunnerError, TryLater
 from spoolrunner.index import ActionState
-from spoolrunner.request import (
-    ERROR_ACTION,
-    Code,
-    Job,
-    Need,
-    Phase,
-    Request,
-    Status,
-    job_identifier,
-    reference_of,
-)
-from spoolrunner.runner import clock, launch
+from spoolrunner.request import Code, Job, Request, Status
+from spoolrunner.runner import jobs, launch
 from spoolrunner.runner.book import Stopping
+from spoolrunner.runner.fates import Fates
 from spoolrunner.runner.house import House
 from spoolrunner.runner.reading import Command, Reading
-from spoolrunner.runner.waiting import Waiter, Waiting
+from spoolrunner.runner.replanner import Replanner
+from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import registry
 from spoolrunner.workspace import Published
 
 log = logging.getLogger(__name__)
 
 RETRY_S = (5.0, 15.0, 60.0, 300.0)
+CANCELLED = {
+    "user": CannotExpand("Cancelled by user.", kind=Code.CANCELLED_BY_USER),
+    "admin": CannotExpand("An operator killed the request.", kind=Code.KILLED_BY_ADMIN),
+}
 
 
 @dataclass
@@ -59,16 +53,22 @@ class Planner:
         self._reading: set[str] = set()
         self._readings: dict[str, Reading] = {}
         self._delayed: dict[str, _Delayed] = {}
+        self._replanner = Replanner(house, waiting, self._adopt, self.watch)
 
     @property
     def busy(self) -> bool:
         """Is a request being read, planned or retried?"""
-        return bool(self._reading or self._readings or self._delayed)
+        return bool(self._reading or self._readings or self._delayed or self._replanner.busy)
 
     def due_s(self) -> Iterator[float]:
         """In how many seconds each delayed request is tried again."""
         now_s = time.monotonic()
         return (delayed.due_s - now_s for delayed in self._delayed.values())
+
+    def forget(self, request: Request) -> None:
+        """It is not active any more."""
+        self._readings.pop(request.identifier, None)
+        self._delayed.pop(request.identifier, None)
 
     def read(self, request: Request) -> None:
         """Have a thread read the commit; safe to repeat."""
@@ -86,7 +86,7 @@ class Planner:
         except CannotExpand as error:
             self._tell(request, partial(self._refuse, request, error))
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told
-            self._tell(request, partial(self._refuse, request, _bug(error)))
+            self._tell(request, partial(self._refuse, request, jobs.bug(error)))
         else:
             self._tell(request, lambda: self._readings.update({request.identifier: reading}))
 
@@ -101,25 +101,36 @@ class Planner:
         except Stopping:
             return
 
-    def plan_all(self) -> None:
-        """Plan every request that has been read, first come first planned in a workspace."""
-        now_s = time.monotonic()
-        for identifier in [one for one, late in self._delayed.items() if late.due_s <= now_s]:
-            self.read(self._book.requests[identifier])
+    def plan_all(self) -> list[Request]:
+        """Plan every request that has been read, first come first planned in a workspace.
+
+        Returns those that have jobs now.
+        """
+        self._read_delayed()
         held: set[str] = set()
+        planned = []
         for request in [one for one in self._book.requests.values() if not one.expanded]:
             if request.cancel:
-                self._refuse(request, CannotExpand("Cancelled by user.", kind="cancelled_by_user"))
+                self._refuse(request, CANCELLED[request.cancel])
             elif request.identifier not in self._readings:
                 held.add(request.workspace.name)
             elif request.workspace.name not in held:
                 self._expand(request, self._readings.pop(request.identifier))
+                planned.append(request)
+        return planned
+
+    def _read_delayed(self) -> None:
+        now_s = time.monotonic()
+        for identifier, late in self._delayed.items():
+            if late.due_s <= now_s:
+                late.due_s = math.inf  # until that has failed again
+                self.read(self._book.requests[identifier])
 
     def _expand(self, request: Request, reading: Reading) -> None:
         try:
             self._make_jobs(request, reading)
-        except CannotExpand as error:
-            self._refuse(request, error)
+        except Exception as error:  # noqa: BLE001 - one request must not end the runner
+            self._refuse(request, jobs.bug(error))
 
     def _make_jobs(self, request: Request, reading: Reading) -> None:
         made = plan.make(
@@ -131,16 +142,17 @@ class Planner:
             request=request.identifier,
             sha=reading.sha,
         )
-        jobs = [self._job(request, planned, reading.commands) for planned in made.jobs]
-        self._check(request, jobs)
+        new = [self._job(request, planned, reading.commands) for planned in made.jobs]
+        self._check(request, new)
         request.sha = reading.sha
         request.notes = list(made.notes)
-        request.jobs = jobs or [self._nothing_to_do(request, made.nothing_to_do)]
+        request.jobs = new or [self._nothing_to_do(request, made.nothing_to_do)]
         self._expanded(request)
-        for job in jobs:
-            if job.active:
-                self.watch(request, job)
-        log.info("request=%s planned jobs=%d sha=%s", request.identifier, len(jobs), reading.sha)
+        self.watch(request, new)
+        log.info("request=%s planned jobs=%d sha=%s", request.identifier, len(new), reading.sha)
+
+    def _nothing_to_do(self, request: Request, message: str) -> Job:
+        return jobs.nothing_to_do(request, self._book.store.next_sequence(), message)
 
     def _expanded(self, request: Request) -> None:
         request.expanded = True
@@ -148,10 +160,9 @@ class Planner:
         self._delayed.pop(request.identifier, None)
         self._book.changed(request)
 
-    def _check(self, request: Request, jobs: list[Job]) -> None:
+    def _check(self, request: Request, new: Sequence[Job]) -> None:
         """What can be known to fail is refused before anything runs. Raises CannotExpand."""
-        with_database = [job for job in jobs if job.requires_db]
-        if not with_database:
+        if not any(job.requires_db for job in new):
             return
         if not request.codelists_ok:
             raise CannotExpand(
@@ -162,58 +173,14 @@ class Planner:
         if not self._house.config.dummy_data:
             launch.database_url(self._house.config, request)
 
-    def _job(self, request: Request, planned: plan.Planned, commands: Mapping[str, Command]) -> Job:
-        command = commands[planned.action]
-        return Job(
-            identifier=job_identifier(request.identifier, planned.action),
-            sequence=self._book.store.next_sequence(),
-            action=planned.action,
-            status_message="Created.",
-            run_command=shlex.join(command.argv),
-            requires_db=command.requires_db,
-            needs=list(planned.needs),
-            action_repo=command.repo,
-            action_commit=command.commit,
-            created_at=clock.now(),
-            updated_at=clock.now(),
-        )
-
-    def _nothing_to_do(self, request: Request, message: str) -> Job:
-        """Whoever asked must see an end: one job that has succeeded (reference 4.5)."""
-        return self._ended_job(
-            request, request.requested_actions[0], Status.SUCCEEDED, Code.SUCCEEDED, message
-        )
+    def _job(self, request: Request, one: plan.Planned, commands: Mapping[str, Command]) -> Job:
+        return jobs.planned(request, self._book.store.next_sequence(), one, commands[one.action])
 
     def _refuse(self, request: Request, error: SpoolrunnerError) -> None:
-        """The request ends as failed; the full story goes to the log, under its reference."""
-        code = _code_of(error)
-        job = self._ended_job(request, ERROR_ACTION, Status.FAILED, code, error.public)
-        job.reference = reference_of(request.identifier, ERROR_ACTION, 1)
-        log.warning(
-            "request=%s refused error=%s reference=%s: %s %s",
-            *(request.identifier, error.kind, job.reference, error.public, error.detail),
-        )
+        """The request ends as failed."""
         self._readings.pop(request.identifier, None)
-        request.jobs = [job]
+        request.jobs = [jobs.refused(request, self._book.store.next_sequence(), error)]
         self._expanded(request)
-
-    def _ended_job(
-        self, request: Request, action: str, status: Status, code: Code, message: str
-    ) -> Job:
-        now = clock.now()
-        return Job(
-            identifier=job_identifier(request.identifier, action),
-            sequence=self._book.store.next_sequence(),
-            action=action,
-            status=status,
-            status_code=code,
-            status_message=message,
-            phase=Phase.ENDED,
-            created_at=now,
-            updated_at=now,
-            started_at=now,
-            completed_at=now,
-        )
 
     def _delay(self, request: Request, error: TryLater) -> None:
         tries = 1 + (late.tries if (late := self._delayed.get(request.identifier)) else 0)
@@ -247,74 +214,50 @@ class Planner:
         return known
 
     def replan_dependants(self, request: Request, job: Job) -> None:
-        """Others that wait for a job which is cancelled now plan its action as their own.
+        """Others that wait for a job which is cancelled now plan its action as their own."""
+        waiters = self._waiting.dependants(request, job)
+        self._replanner.without(one for one in waiters if one[0] is not request)
 
-        They stop waiting at once, lest they fail with it; a thread reads their project again.
-        """
-        waiting: dict[str, list[Waiter]] = {}
-        for waiter in self._waiting.dependants(request, job):
-            if waiter[0] is not request:
-                waiting.setdefault(waiter[0].identifier, []).append(waiter)
-                self._waiting.leave(waiter[0], waiter[1])
-        for waiters in waiting.values():
-            self._reading.add(waiters[0][0].identifier)
-            self._house.readers.do(partial(self._read_again, waiters, job))
-
-    def _read_again(self, waiters: list[Waiter], lost: Job) -> None:
-        """In a thread."""
-        request = waiters[0][0]
-        try:
-            workspace = self._house.workspace(request.workspace.name)
-            reading = self._house.reader.read(request, workspace)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told
-            log.warning("request=%s can't be planned again: %r", request.identifier, error)
-            self._tell(request, lambda: self._waiting.failed.extend(waiters))
-        else:
-            self._tell(request, lambda: self._replan(request, reading, lost))
-
-    def _replan(self, request: Request, reading: Reading, lost: Job) -> None:
-        known = self._known(request, reading, before=request.sequence)
+    def _adopt(self, request: Request, reading: Reading, lost: list[str]) -> list[Job]:
         replanned = plan.replan(
             reading.needs,
-            {job.action: job.needs for job in request.jobs if _has_not_begun(job)},
-            [lost.identifier],
+            {job.action: job.needs for job in request.jobs if jobs.has_not_begun(job)},
+            lost,
             ours=[job.action for job in request.jobs],
             force=request.force_run_dependencies,
             cancelled=request.cancelled_actions,
-            known=known,
+            known=self._known(request, reading, before=request.sequence),
             request=request.identifier,
             sha=request.sha or "",
         )
         new = [self._job(request, planned, reading.commands) for planned in replanned.plan.jobs]
+        moved = [
+            job for job in request.jobs if job.action in replanned.needs and jobs.has_not_begun(job)
+        ]
+        for job in moved:
+            self._waiting.staged(request, job)
+            self._waiting.leave(request, job)
+            job.needs = list(replanned.needs[job.action])
         request.jobs.extend(new)
         request.notes.extend(replanned.plan.notes)
-        for job in [*request.jobs]:
-            if job.action in replanned.needs and _has_not_begun(job):
-                self._waiting.staged(request, job)
-                self._waiting.leave(request, job)
-                job.needs = list(replanned.needs[job.action])
-                self.watch(request, job)
-        for job in new:
-            self.watch(request, job)
-        self._book.changed(request)
+        return [*moved, *new]
 
-    def watch(self, request: Request, job: Job) -> None:
-        """Have a job wait for what it needs."""
-        states = {need: self._state_of(request, need) for need in job.needs}
-        self._waiting.add(request, job, states)
-        if any(not state.final for state in states.values()):
-            job.status_code = Code.WAITING_ON_DEPENDENCIES
-            job.status_message = "Waiting on dependencies."
+    def take_up(self, request: Request, pending: Sequence[Job]) -> None:
+        """Have jobs wait for what they need; what was cancelled meanwhile is planned again."""
+        fates = Fates(self._house.rooms, self._book, request)
+        self.watch(request, pending)
+        self._replanner.without(
+            (request, job, need) for job in pending for need in job.needs if fates.lost(need)
+        )
 
-    def _state_of(self, request: Request, need: Need) -> Status:
-        """What became of the very job whose outputs are wanted. Gone without trace is failed."""
-        owner = self._book.requests.get(need.request)
-        if owner is not None and (job := owner.job(need.job)) is not None:
-            return job.status
-        index = registry.find(self._house.rooms, request.workspace.name)
-        state = index.actions.get(need.action) if index else None
-        published = state.published if state else None
-        return Status.SUCCEEDED if published and published.job == need.job else Status.FAILED
+    def watch(self, request: Request, pending: Iterable[Job]) -> None:
+        fates = Fates(self._house.rooms, self._book, request)
+        for job in pending:
+            states = {need: fates.of(need) for need in job.needs}
+            self._waiting.add(request, job, states)
+            if any(not state.final for state in states.values()):
+                job.status_code = Code.WAITING_ON_DEPENDENCIES
+                job.status_message = "Waiting on dependencies."
 
 
 def _known(state: ActionState, found: Published | None) -> plan.Known:
@@ -328,22 +271,3 @@ def _known(state: ActionState, found: Published | None) -> plan.Known:
         newest.sha,
         plan.Files(found or Published.INTACT),
     )
-
-
-def _bug(error: Exception) -> SpoolrunnerError:
-    if isinstance(error, SpoolrunnerError):
-        return error
-    return Bug(
-        "Internal error: this is not the study's fault; the operators have been told.",
-        detail="".join(traceback.format_exception(error)),
-    )
-
-
-def _has_not_begun(job: Job) -> bool:
-    return job.status is Status.PENDING and job.phase is Phase.WAITING
-
-
-def _code_of(error: SpoolrunnerError) -> Code:
-    if error.kind in (Code.STALE_CODELISTS, Code.CANCELLED_BY_USER):
-        return Code(error.kind)
-    return Code.JOB_ERROR if isinstance(error, CannotExpand) else Code.INTERNAL_ERROR

@@ -104,10 +104,10 @@ class Results:
             code = Code.DEPENDENCY_FAILED if error.kind == "missing_input" else Code.JOB_ERROR
         return self._write(name, self._failed(code, error.public, error.detail))
 
-    def no_image(self, image: str) -> Outcome:
+    def no_image(self, name: str, image: str) -> Outcome:
         """It never came. The operator's to mend, so it says which."""
         message = f"The image {image} was not on this server in all the time it was waited for."
-        return self._failed(Code.JOB_ERROR, message, "")
+        return self._write(name, self._failed(Code.JOB_ERROR, message, ""))
 
     def given_up(self, name: str) -> Outcome:
         """Lost too often: neither the study's fault nor something waiting would mend."""
@@ -123,10 +123,10 @@ class Results:
         )
 
     def broken(self, error: Exception) -> Outcome:
-        """Our bug, or something nobody thought of; its story is in the private log."""
+        """Our bug, or the machine's: nothing of it is said outside but how to find its story."""
         message = "Internal error: this is not the study's fault; the operators have been told."
-        public = error.public if isinstance(error, SpoolrunnerError) else message
-        return self._failed(Code.INTERNAL_ERROR, public, "".join(traceback.format_exception(error)))
+        story = "".join(traceback.format_exception(error))
+        return self._failed(Code.INTERNAL_ERROR, message, story)
 
     def _failed(self, code: Code, message: str, detail: str) -> Outcome:
         return Outcome(

@@ -87,6 +87,7 @@ class Waiting:
         key = (request.identifier, job.identifier)
         self.ready.pop(key, None)
         self._open.pop(key, None)
+        self.failed = [one for one in self.failed if one[1] is not job]
         for waiters in self._dependants.values():
             waiters[:] = [one for one in waiters if one[1] is not job]
 

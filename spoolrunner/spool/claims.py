@@ -64,9 +64,29 @@ def take(rooms: Rooms, found: list[Found]) -> tuple[list[Claim], list[Found]]:
 
 
 def left_over(rooms: Rooms) -> list[Claim]:
-    """What an earlier runner claimed and did not finish with."""
-    paths = sorted(rooms.claims.glob("*.json"))
-    return [_claim(path.stem, path, path.name) for path in paths]
+    """What an earlier runner claimed and did not finish with, each file once."""
+    _claim_other_names(rooms)
+    claims: dict[int, Claim] = {}
+    with files.Changes() as disk:
+        for path in sorted(rooms.claims.glob("*.json")):
+            inode = os.lstat(path).st_ino
+            if inode in claims:
+                disk.remove(path)
+            else:
+                claims[inode] = _claim(path.stem, path, path.name)
+    return list(claims.values())
+
+
+def _claim_other_names(rooms: Rooms) -> None:
+    """A power cut can leave a claim in the inbox too (reference/spool.md 2.1, row c1).
+
+    That name is not unlinked there, where it may be another file by now, but claimed as well.
+    """
+    abouts = [os.lstat(path) for path in rooms.claims.glob("*.json")]
+    doubled = {about.st_ino for about in abouts if about.st_nlink > 1}
+    with os.scandir(rooms.inbox) as entries:
+        names = [entry.name for entry in entries if doubled and entry.inode() in doubled]
+    take(rooms, [Found(rooms.inbox / name, take=True) for name in names])
 
 
 def drop_all(claims: list[Claim]) -> None:

@@ -4,10 +4,12 @@ Operators on a sealed server have no copy and paste (reference 6, row 37). Activ
 last that ended are searched by part; older ones are found by the whole identifier or reference.
 """
 
+import contextlib
 import json
+import os
 
-from spoolrunner.errors import BadInput
-from spoolrunner.request import Job, Request
+from spoolrunner.errors import BadInput, BadMachine
+from spoolrunner.request import IDENTIFIER, Job, Request
 from spoolrunner.spool import requests
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
@@ -17,36 +19,41 @@ MOST_SHOWN = 10
 
 def active(rooms: Rooms, part: str) -> Request:
     """The active request that a part of an id means. Raises BadInput for none or several."""
-    found = [one for one in all_active(rooms) if part in one.identifier or _has_job(one, part)]
+    found = [one for one in all_active(rooms) if _is_meant(one, part)]
     return _only(found, part, "active request")
 
 
 def any_request(rooms: Rooms, part: str) -> Request:
     """The active or finished request that this means. Raises BadInput for none or several."""
-    if exact := Requests(rooms).read_done(part):
+    store = Requests(rooms)
+    if IDENTIFIER.fullmatch(part) and (exact := store.read_done(part)):
         return exact
-    found = [one for one in all_active(rooms) if part in one.identifier or _has_job(one, part)]
+    # By identifier: one may be finished between the two looks.
+    found = {one.identifier: one for one in all_active(rooms) if _is_meant(one, part)}
     for ended in requests.recent(rooms):
-        done = Requests(rooms).read_done(ended.identifier)
-        if done and (part in done.identifier or _has_job(done, part)):
-            found.append(done)
-    return _only(found, part, "request, job or reference")
+        done = store.read_done(ended.identifier)
+        if done and _is_meant(done, part):
+            found[done.identifier] = done
+    return _only(list(found.values()), part, "request, job or reference")
 
 
 def jobs_meant(request: Request, part: str) -> list[Job]:
     """The jobs of it that a part of an id means; all of them if it is the request that is meant."""
+    if part in request.identifier:
+        return request.jobs
     meant = [job for job in request.jobs if _means(job, part)]
     return meant or request.jobs
 
 
 def all_active(rooms: Rooms) -> list[Request]:
-    """In order of acceptance. A file that goes away while we look is no error."""
+    """In order of acceptance. A file that goes away while we look is no error, and one that is torn
+    must not hide the others: the next runner sets it aside. Raises PermissionError."""
     found = []
-    for path in rooms.running.glob("[!.]*.json"):
-        try:
-            found.append(requests.read(path))
-        except FileNotFoundError:
+    for name in os.listdir(rooms.running):  # not glob, which shows an empty folder to strangers
+        if name.startswith(".") or not name.endswith(".json"):
             continue
+        with contextlib.suppress(FileNotFoundError, BadMachine):
+            found.append(requests.read(rooms.running / name))
     return sorted(found, key=lambda one: one.sequence)
 
 
@@ -63,8 +70,9 @@ def refusal(rooms: Rooms, name: str) -> str:
     return ""
 
 
-def _has_job(request: Request, part: str) -> bool:
-    return any(_means(job, part) for job in request.jobs)
+def _is_meant(request: Request, part: str) -> bool:
+    in_jobs = any(_means(job, part) for job in request.jobs)
+    return bool(part) and (part in request.identifier or in_jobs)
 
 
 def _means(job: Job, part: str) -> bool:
@@ -76,6 +84,9 @@ def _only(found: list[Request], part: str, what: str) -> Request:
         raise BadInput(
             f"There is no {what} {part!r}.", kind="unknown_id", hint="See `spoolrunner status`."
         )
+    exact = [one for one in found if one.identifier == part]
+    if exact:  # else nobody could mean r1 while there is an r10
+        return exact[0]
     if len(found) > 1:
         names = ", ".join(one.identifier for one in found[:MOST_SHOWN])
         raise BadInput(f"{part!r} may mean any of: {names}.", kind="ambiguous_id")

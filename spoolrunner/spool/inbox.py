@@ -147,7 +147,7 @@ class Inbox:
         if UNFINISHED.search(path.name) or not path.name.lower().endswith(".json"):
             return Found(path, wait=Why.NAME)
         if stat.S_ISREG(about.st_mode) and about.st_nlink > 1:
-            return Found(path, refuse=HARD_LINK)
+            return self._linked(path, self._age_s(about))
         whole = self.content(path, quiet_s=self._patience.quiet_s)
         if isinstance(whole, Found):
             return whole
@@ -155,6 +155,13 @@ class Inbox:
         if backend is not None and backend != self._backend:
             return Found(path, wait=Why.BACKEND)
         return Found(path, take=True)
+
+    def _linked(self, path: Path, age_s: float) -> Found:
+        """Time for the `rm` after `ln`; whatever has two names for longer could be anybody's."""
+        quiet_s = self._patience.quiet_s
+        if age_s < quiet_s:
+            return Found(path, wait=Why.FRESH, again_s=quiet_s - age_s)
+        return Found(path, refuse=HARD_LINK)
 
     def _age_s(self, about: os.stat_result) -> float:
         """Since its last change; by our own watch if that lies in the future (a clock set back)."""

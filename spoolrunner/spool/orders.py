@@ -31,6 +31,10 @@ def paused(rooms: Rooms) -> bool:
     return (rooms.control / "paused").exists()
 
 
+def db_maintenance(rooms: Rooms) -> bool:
+    return (rooms.control / "db-maintenance").exists()
+
+
 def orders(rooms: Rooms) -> list[Order]:
     """Every order not carried out yet."""
     found = []
@@ -67,7 +71,10 @@ def meant(order: Order, request: Request) -> list[Job]:
 
 
 def _names(folder: Path) -> list[str]:
+    """Of regular files: nothing else is an order, and a folder could not be unlinked."""
     try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        with os.scandir(folder) as entries:
+            found = [each.name for each in entries if each.is_file(follow_symlinks=False)]
     except FileNotFoundError:
         return []
+    return sorted(name for name in found if not name.startswith("."))

@@ -5,6 +5,7 @@ published outputs were made from that database. Two names that fold to the same 
 the file is named by the folded name.
 """
 
+import os
 from pathlib import Path
 
 from spoolrunner import files
@@ -30,8 +31,9 @@ def find(rooms: Rooms, workspace: str) -> WorkspaceIndex | None:
 
 
 def every(rooms: Rooms) -> list[WorkspaceIndex]:
-    """All known workspaces, by name."""
-    paths = sorted(rooms.workspaces.glob("[!.]*.json"))
+    """All known workspaces, by name. Raises PermissionError (glob would find nothing instead)."""
+    names = [name for name in os.listdir(rooms.workspaces) if not name.startswith(".")]
+    paths = [rooms.workspaces / name for name in sorted(names) if name.endswith(".json")]
     return [from_json(path.read_bytes(), WorkspaceIndex, str(path)) for path in paths]
 
 

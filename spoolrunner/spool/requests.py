@@ -50,7 +50,7 @@ class Requests:
         requests, unreadable = [], []
         for path in sorted(self._rooms.running.glob("[!.]*.json")):
             try:
-                request = self._read_active(path)
+                request = self._checked(path)
             except BadMachine as error:
                 unreadable.append((path, error.message))
                 continue
@@ -58,7 +58,7 @@ class Requests:
             requests.append(request)
         return sorted(requests, key=lambda one: one.sequence), unreadable
 
-    def _read_active(self, path: Path) -> Request:
+    def _checked(self, path: Path) -> Request:
         """Raises BadMachine for what the mover did not put there, or has finished since."""
         if path.is_symlink() or not path.is_file():
             raise BadMachine(f"{path} is not a regular file.", kind="unreadable_record")
@@ -78,9 +78,8 @@ class Requests:
             for request in requests:
                 if request not in touched:
                     disk.write(self.path(request.identifier), to_json(request))
-        for request in requests:
-            if request not in touched:
-                self._remember(request.identifier)
+                    # At once: if the next one fails, this is not taken for somebody else's work.
+                    self._remember(request.identifier)
         return touched
 
     def finish(self, requests: list[Request]) -> None:

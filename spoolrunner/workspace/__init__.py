@@ -59,9 +59,9 @@ class Workspace:
         """As it lies on disk. Raises FileNotFoundError, BadMachine."""
         return self._ledger.index()
 
-    def note(self, action: str, run: Run) -> None:
-        """Enter a run that failed before it could start, in the index alone."""
-        self._ledger.note(action, run)
+    def note(self, runs: Mapping[str, Run]) -> None:
+        """Enter runs that failed before they could start, by action, in the index alone."""
+        self._ledger.note(runs)
 
     def look(self, action: str) -> Published:
         """Are its published outputs still what they were? Reads only files that were touched."""

@@ -74,11 +74,15 @@ class Ledger:
         for placed in batch:  # one by one: others are added meanwhile
             self._unsettled.remove(placed)
 
-    def note(self, action: str, run: Run) -> None:
-        """Enter a run that failed before it could make anything: it is the newest all the same."""
+    def note(self, runs: Mapping[str, Run]) -> None:
+        """Enter runs that failed before they could make anything: they are the newest all the same,
+        but for what has run since (this is done again after a crash)."""
         with self._writing:
             index = self.index()
-            index.actions[action] = _with_run(index.actions.get(action), run)
+            for action, run in runs.items():
+                state = index.actions.get(action)
+                if state is None or state.newest.sequence <= run.sequence:
+                    index.actions[action] = _with_run(state, run)
             with files.Changes() as disk:
                 disk.write(self._index_path, to_json(index))
 

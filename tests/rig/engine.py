@@ -5,6 +5,7 @@ no iptables), and its images are made on the spot (images.py). Runs as root only
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from docker.errors import DockerException
 
 ANSWER_WITHIN_S = 60
 LABEL = "spoolrunner"
+FOLDERS = "spoolrunner-engine-"
 
 
 def missing() -> str:
@@ -171,14 +173,31 @@ class Engine:
 @contextlib.contextmanager
 def engine(*options: str) -> Iterator[Engine]:
     """A running engine without images; gone without trace at the end of the block."""
+    _clear_away_what_killed_runs_left()
     # A short folder of its own: a unix socket's path holds at most 107 bytes, which pytest's
     # tmp_path can pass.
-    one = Engine(Path(tempfile.mkdtemp(prefix="srd-", dir="/tmp")), *options)
-    try:
+    folder = Path(tempfile.mkdtemp(prefix=FOLDERS, dir="/tmp"))
+    with _held(folder), contextlib.closing(Engine(folder, *options)) as one:
         one.start()
         yield one
+
+
+def _clear_away_what_killed_runs_left() -> None:
+    """Their containers outlive them, and with these a mount for each and the images' files."""
+    for log in Path("/tmp").glob(f"{FOLDERS}*/log"):  # who writes a log holds the folder by then
+        with contextlib.suppress(BlockingIOError), _held(log.parent):
+            Engine(log.parent).close()
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """A lock that dies with its holder. BlockingIOError: somebody is at work here."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        one.close()
+        os.close(descriptor)
 
 
 def _processes_of(folder: Path) -> list[int]:

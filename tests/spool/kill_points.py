@@ -43,9 +43,11 @@ class Crash:
         """Drop, run, drop meanwhile. False: it came to its end without making so many calls."""
         self.drop()
         runner = subprocess.Popen(
-            ["strace", "-o", "/dev/null", "-e", f"trace={call}"]
-            + ["-e", f"inject={call}:signal=KILL:when={number}"]
-            + [sys.executable, "-m", "spoolrunner", "run", "--drain"],
+            [
+                *("strace", "-o", "/dev/null", "-e", f"trace={call}"),
+                *("-e", f"inject={call}:signal=KILL:when={number}"),
+                *(sys.executable, "-m", "spoolrunner", "run", "--drain"),
+            ],
             env=self.site.environment(),
             cwd=self.site.folder,
             stdout=subprocess.DEVNULL,

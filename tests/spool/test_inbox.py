@@ -207,10 +207,15 @@ def test_a_device_is_refused(rooms: Rooms, new_inbox: NewInbox) -> None:
     assert verdict(new_inbox()) == "not_regular"
 
 
-def test_a_hard_link_is_refused_unread(rooms: Rooms, new_inbox: NewInbox, tmp_path: Path) -> None:
+def test_a_hard_link_waits_for_its_other_name_to_go_and_is_then_refused_unread(
+    rooms: Rooms, new_inbox: NewInbox, tmp_path: Path
+) -> None:
     (tmp_path / "secret").write_bytes(GOOD)
     os.link(tmp_path / "secret", rooms.inbox / "a.json")
-    assert verdict(new_inbox()) == "hard_link"
+    assert verdict(new_inbox(Patience(quiet_s=HOUR_S))) == "FRESH"
+    until_it_is(new_inbox(IMPATIENT), "hard_link")
+    (tmp_path / "secret").unlink()
+    assert verdict(new_inbox()) == "take"
 
 
 @contextmanager

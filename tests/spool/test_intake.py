@@ -342,9 +342,22 @@ def test_a_claim_that_a_crash_left_is_taken_once(rooms: Rooms, new_intake: NewIn
     assert is_empty(rooms.claims)
 
 
-def test_a_claim_that_is_opened_again_is_waited_for(
+def test_a_claim_that_stands_in_the_inbox_too_is_taken_once(
     rooms: Rooms, new_intake: NewIntake
 ) -> None:
+    """As a power cut leaves it on btrfs."""
+    given = asked()
+    del given["identifier"]
+    path = put(rooms, given)
+    os.link(path, rooms.claims / "token.json")
+    intake = new_intake()
+    assert len(intake.take().new) == 1
+    assert intake.take().new == []
+    assert is_empty(rooms.inbox)
+    assert is_empty(rooms.claims)
+
+
+def test_a_claim_that_is_opened_again_is_waited_for(rooms: Rooms, new_intake: NewIntake) -> None:
     """Between our look and our rename: its writer goes on in the file that we have moved."""
     intake, path = new_intake(), rooms.claims / "token.json"
     path.write_bytes(b"{")

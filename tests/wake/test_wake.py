@@ -74,6 +74,23 @@ def test_looking_does_not_wake_the_one_who_looks(wake: Wake, inbox: Path) -> Non
     assert not wake.wait(NOTHING_S)
 
 
+def test_a_file_that_was_just_moved_away_does_not_hold_back_the_next(
+    wake: Wake, inbox: Path, tmp_path: Path
+) -> None:
+    """watchdog waits half a second for the other half of a move; each claim is half a move."""
+    wake.watch([inbox])
+    for number in range(5):
+        (inbox / "claimed").touch()
+        assert wake.wait(SOON_S)
+        settle(wake)
+        (inbox / "claimed").rename(tmp_path / str(number))
+        (inbox / "next").touch()
+        assert wakes_within_s(wake) < 0.3
+        settle(wake)
+        (inbox / "next").unlink()
+        settle(wake)
+
+
 def test_many_changes_are_one_hint_and_none_after_the_last_is_lost(wake: Wake, inbox: Path) -> None:
     wake.watch([inbox])
     for number in range(2000):

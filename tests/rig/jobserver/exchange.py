@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ class Call:
     method: str
     base: str
     target: str
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
     at_s: float = field(default_factory=time.monotonic)
 
@@ -88,10 +89,12 @@ def as_redirect(url: str, status: int = 301) -> Answer:
     return Answer(status, b"", "text/html; charset=utf-8", {"Location": url})
 
 
-def as_listing(call: Call, rows: Sequence[Row], show: Callable[[Row], object]) -> Answer:
-    """A limit/offset page of rows; only the rows of this page are shown."""
-    limit = _number(call.query.get("limit")) or PAGE_SIZE
-    offset = _number(call.query.get("offset"))
+def as_listing(
+    call: Call, rows: Sequence[Row], show: Callable[[Row], object], size: int = PAGE_SIZE
+) -> Answer:
+    """A limit/offset page of rows, of that size unless a limit is asked for; no other is shown."""
+    limit = as_number(call.query.get("limit")) or size
+    offset = as_number(call.query.get("offset"))
     before, after = offset - limit, offset + limit
     return as_json(
         {
@@ -103,7 +106,7 @@ def as_listing(call: Call, rows: Sequence[Row], show: Callable[[Row], object]) -
     )
 
 
-def _number(text: str | None) -> int:
+def as_number(text: str | None) -> int:
     """What is no number, or below nothing, counts as not given."""
     return int(text) if text is not None and text.isascii() and text.isdigit() else 0
 

@@ -156,7 +156,7 @@ class Site:
 
     def listed(self, backend: str | None) -> list[Request]:
         """Newest first; None lists every backend's."""
-        newest = sorted(reversed(self.requests.values()), key=attrgetter("created_at"))[::-1]
+        newest = sorted(self.requests.values(), key=attrgetter("created_at"))[::-1]
         return [
             request
             for request in newest

@@ -31,13 +31,18 @@ class V2:
 
     def answer(self, call: Call) -> Answer:
         """Raises Refusal, and Crash where the real server does."""
+        in_html = _wants_html(call)
+        answer = self._answer(call)
+        return as_page(answer.status, "Django REST framework") if in_html else answer
+
+    def _answer(self, call: Call) -> Answer:
         with self.site.lock:
             if call.path == f"{BASE}job-requests/":
-                return _as_wanted(call, self._job_requests(call))
+                return self._job_requests(call)
             if call.path == f"{BASE}jobs/":
-                return _as_wanted(call, self._jobs(call))
+                return self._jobs(call)
             if found := STATUSES.fullmatch(call.path):
-                return _as_wanted(call, self._statuses(call, found[1]))
+                return self._statuses(call, found[1])
             return as_page(404)
 
     def _job_requests(self, call: Call) -> Answer:
@@ -137,11 +142,10 @@ def _no_constant(word: str) -> object:
     raise ValueError(f"Out of range float values are not JSON compliant: {word}")
 
 
-def _as_wanted(call: Call, answer: Answer) -> Answer:
-    """JSON, or the page for browsers, or 406."""
+def _wants_html(call: Call) -> bool:
     accept = call.headers.get("Accept", "*/*")
-    if "*/*" in accept or "application/" in accept.replace("application/xml", ""):
-        return answer
+    if "*/*" in accept or "application/json" in accept:
+        return False
     if "text/html" in accept:
-        return as_page(answer.status, "Job Request List")
+        return True
     raise refuse(406, {"detail": "Could not satisfy the request Accept header."})

@@ -1,0 +1,115 @@
+"""The diary of a job: what its line tells of it, in the request file and in the private log.
+
+From the line's thread, through the mover; each note is flushed when the call returns.
+"""
+
+import errno
+import logging
+import traceback
+
+from spoolrunner.errors import SpoolrunnerError
+from spoolrunner.executor import Exit, Look, Running
+from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
+from spoolrunner.runner import clock
+from spoolrunner.runner.book import Book
+
+log = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Diary:
+    """Every method that notes raises Stopping if the mover has stopped."""
+
+    def __init__(self, book: Book, request: Request, job: Job) -> None:
+        self._book = book
+        self._request = request
+        self._job = job
+
+    def note(self, **fields: object) -> None:
+        self._book.note(self._request, self._job, **fields)
+
+    def waits_again(self, code: Code, message: str, **fields: object) -> None:
+        """Back to where it waits for its turn."""
+        self.note(
+            status=Status.PENDING if code is Code.WAITING_ON_IMAGE else Status.RUNNING,
+            phase=Phase.WAITING,
+            status_code=code,
+            status_message=message,
+            started_at=None,
+            **fields,
+        )
+
+    def started(self, look: Look) -> None:
+        if self._job.phase is Phase.STARTED:
+            return
+        self.note(
+            phase=Phase.STARTED,
+            started_at=look.started_at if isinstance(look, Running | Exit) else clock.now(),
+            image_id=look.image_id if isinstance(look, Running | Exit) else None,
+            status_code=Code.EXECUTING,
+            status_message="Running.",
+        )
+
+    def takes_too_long(self) -> None:
+        """Before it is stopped: a runner killed in between must not take that for its own end."""
+        self.note(status_code=Code.TIMED_OUT, status_message="Stopped: it took too long.")
+
+    def publishing(self) -> None:
+        self.note(
+            phase=Phase.PUBLISHING,
+            status_code=Code.FINALIZING,
+            status_message="Publishing its outputs.",
+        )
+
+    def ended(self, outcome: Outcome) -> None:
+        self.note(
+            phase=Phase.ENDED,
+            status=outcome.status,
+            status_code=outcome.status_code,
+            status_message=outcome.status_message,
+            exit_code=outcome.exit_code,
+            image_id=outcome.image_id or self._job.image_id,
+            started_at=outcome.started_at or self._job.started_at,
+            completed_at=outcome.completed_at,
+            outputs=outcome.outputs,
+            unmatched_patterns=outcome.unmatched_patterns,
+            reference=outcome.reference,
+        )
+
+    def trouble(self, error: Exception, wait_s: float, *, stuck: bool) -> None:
+        """The outside does not answer, or the disk fails: it is tried again in wait_s.
+
+        stuck: it was tried so often that somebody has to look.
+        """
+        detail = error.detail if isinstance(error, SpoolrunnerError) else ""
+        self._log(logging.WARNING, "tried again in %g s: %s %s", wait_s, error, detail)
+        if not self._job.active:
+            return
+        said = "The server's disk is full." if is_full(error) else "The server has trouble."
+        message = f"{said} It is tried again in {wait_s:g} s."
+        if stuck and self._job.phase is Phase.PUBLISHING:
+            self.note(status_code=Code.WAITING_ON_OPERATOR, status_message=message)
+        else:
+            self.note(status_message=message)
+
+    def failure(self, error: Exception) -> None:
+        """The full story, under the reference that people are given."""
+        job = self._job
+        reference = reference_of(self._request.identifier, job.action, job.attempt)
+        story = "".join(traceback.format_exception(error))
+        self._log(logging.ERROR, "reference=%s failed: %s", reference, story)
+
+    def not_cleared(self, error: Exception) -> None:
+        self._log(logging.ERROR, "not cleared away: %s", error)
+
+    def not_stopped(self, error: Exception) -> None:
+        self._log(logging.WARNING, "can't be stopped yet: %s", error)
+
+    def _log(self, level: int, message: str, *values: object) -> None:
+        who = (self._request.identifier, self._job.identifier, self._job.action)
+        log.log(level, f"request=%s job=%s action=%s {message}", *who, *values)
+
+
+def is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in FULL
