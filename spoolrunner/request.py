@@ -118,7 +118,7 @@ class Job(Record, kw_only=True):
     attempt: 0 before the first start. not_counted: attempts ended by maintenance or a reboot.
     boot_id, started_monotonic_s: of the machine, when the attempt was started (times out by it).
     action_repo, action_commit: of a reusable action, whose files it runs on instead of the study's.
-    cancel: "", "user" or "admin".
+    declared: pattern -> level, as project.yaml says what it makes. cancel: "", "user" or "admin".
     """
 
     identifier: str
@@ -130,6 +130,7 @@ class Job(Record, kw_only=True):
     run_command: str = ""
     requires_db: bool = False
     needs: list[Need] = []
+    declared: dict[str, Level] = {}
     attempt: int = 0
     not_counted: int = 0
     executor: str | None = None

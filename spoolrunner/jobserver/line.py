@@ -53,15 +53,16 @@ class Leash:
 
     def __init__(self) -> None:
         self.over = False
-        self._lines: list[tuple[HTTPConnection, socket.socket]] = []
+        self._lines: dict[HTTPConnection, socket.socket] = {}
 
     def hold(self, connection: HTTPConnection, made: socket.socket) -> socket.socket:
         # A second descriptor of the same line: the first changes hands when TLS begins, and is
         # forgotten by the connection when the answer is the last one.
-        line = made.dup()
-        self._lines.append((connection, line))
+        if old := self._lines.pop(connection, None):
+            old.close()
+        self._lines[connection] = made.dup()
         if self.over:
-            _shut(line)
+            _shut(self._lines[connection])
         return made
 
     @contextlib.contextmanager
@@ -75,22 +76,17 @@ class Leash:
         finally:
             timer.cancel()
             timer.join()
-            self._forget()
+            self.forget()
+
+    def forget(self) -> None:
+        """A line is held for as long as its connection is kept for the next exchange."""
+        for connection in [each for each in self._lines if each.is_closed]:
+            self._lines.pop(connection).close()
 
     def _cut(self) -> None:
         self.over = True
-        for _, line in list(self._lines):
+        for line in list(self._lines.values()):
             _shut(line)
-
-    def _forget(self) -> None:
-        """Lines stay held while their connection is kept for the next exchange."""
-        kept = []
-        for connection, line in self._lines:
-            if connection.is_closed:
-                line.close()
-            else:
-                kept.append((connection, line))
-        self._lines = kept
 
 
 def _shut(line: socket.socket) -> None:

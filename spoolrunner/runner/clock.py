@@ -22,3 +22,8 @@ def boot_id() -> str:
 def age_s(moment: str) -> float:
     """Seconds since a time that `now` gave; by the wall clock, so only for what may be off."""
     return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970: a number that nobody had before."""
+    return time.time_ns() // 1_000_000

@@ -7,21 +7,19 @@ then it waits for a wake-up, or for the nearest time at which something is due. 
 next mover loads running/ and walks on.
 """
 
-import contextlib
 import logging
-from functools import partial
 from pathlib import Path
 
-from spoolrunner.errors import BadRequest, SpoolrunnerError
+from spoolrunner.errors import BadRequest
 from spoolrunner.request import Code, Job, Need, Phase, Request, Status
 from spoolrunner.runner import clock
-from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.planner import Planner
 from spoolrunner.runner.sweep import sweep
-from spoolrunner.runner.turns import Pair, Turns
+from spoolrunner.runner.turns import Turns
+from spoolrunner.runner.unrun import Unrun
 from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import claims, orders
 from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
@@ -46,8 +44,7 @@ class Mover:
         self._turns = Turns(house, self._waiting)
         self._left: list[Found] = []
         self._lines: dict[str, Line] = {}
-        self._unrun: list[Pair] = []
-        self._remembering: list[list[Pair]] = []
+        self._unrun = Unrun(house)
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
@@ -103,11 +100,10 @@ class Mover:
         self._planner.take_up(
             request, [job for job in request.jobs if job.status is Status.PENDING]
         )
-        self._unrun += [
-            (request, job)
-            for job in request.jobs
-            if job.status_code is Code.DEPENDENCY_FAILED and not job.attempt
-        ]
+        for job in request.jobs:
+            if job.status_code is Code.DEPENDENCY_FAILED and not job.attempt:
+                self._unrun.add(request, job)
+        self._cancel(request)
         if not request.expanded:
             self._planner.read(request)
 
@@ -130,7 +126,7 @@ class Mover:
         for request, job in self._turns.take(self._lines.values()):
             self._start(request, job)
         self._settle_ends()
-        self._remember_unrun()
+        self._unrun.remember()
         self._save()
 
     def _carry_out_orders(self) -> None:
@@ -153,7 +149,7 @@ class Mover:
     def _cancel(self, request: Request) -> None:
         for job in request.jobs:
             if job.active and cancels(request, job.action):
-                self._stop_job(request, job, "user")
+                self._stop_job(request, job, request.cancel or "user")
 
     def _stop_job(self, request: Request, job: Job, by: str) -> None:
         """A waiting job ends at once; a running one is stopped by its line."""
@@ -168,14 +164,8 @@ class Mover:
         self._house.stoppers.do(line.stop)
 
     def _end(self, request: Request, job: Job, status: Status, code: Code, message: str) -> None:
-        self._book.change(
-            request,
-            job,
-            status=status,
-            status_code=code,
-            status_message=message,
-            phase=Phase.ENDED,
-        )
+        fields = {"status": status, "status_code": code, "status_message": message}
+        self._book.change(request, job, phase=Phase.ENDED, **fields)
 
     def _settle_ends(self) -> None:
         """Tell those who waited for what has ended, until nothing more follows from it."""
@@ -204,26 +194,7 @@ class Mover:
             return
         message = f"Not started, because the action {need.action!r} it needs failed."
         self._end(request, job, Status.FAILED, Code.DEPENDENCY_FAILED, message)
-        self._unrun.append((request, job))
-
-    def _remember_unrun(self) -> None:
-        """Each request is finished only after the index tells of its jobs that never ran."""
-        batches: dict[str, list[Pair]] = {}
-        for request, job in self._unrun:
-            batches.setdefault(request.workspace.name, []).append((request, job))
-        self._unrun = []
-        for batch in batches.values():
-            self._remembering.append(batch)
-            self._house.stoppers.do(partial(self._remember, batch))
-
-    def _remember(self, batch: list[Pair]) -> None:
-        """In a thread."""
-        try:
-            self._house.remember_unrun(batch)
-        except (SpoolrunnerError, OSError) as error:
-            log.error("the index does not tell of %d jobs that never ran: %s", len(batch), error)
-        with contextlib.suppress(Stopping):
-            self._book.tell(lambda: self._remembering.remove(batch))
+        self._unrun.add(request, job)
 
     def _start(self, request: Request, job: Job) -> None:
         self._waiting.started(request, job)
@@ -280,7 +251,7 @@ class Mover:
 
     def _finished(self) -> list[Request]:
         busy = {line.request.identifier for line in self._lines.values()}
-        busy |= {request.identifier for batch in self._remembering for request, _ in batch}
+        busy |= self._unrun.requests()
         finished = [one for one in self._book.finished() if one.identifier not in busy]
         for request in [one for one in finished if self._book.store.is_gone(one)]:
             self._withdrawn(request)
@@ -305,7 +276,7 @@ class Mover:
     def _idle(self) -> bool:
         """Nothing runs, nothing is being read, and nothing that lies here could start by itself."""
         settling = any(one.wait in SETTLING for one in self._left)
-        busy = self._lines or self._remembering or self._unrun or self._book.ended
+        busy = self._lines or self._unrun.requests() or self._book.ended
         return not (busy or self._planner.busy or settling or self._turns.could_start())
 
     def _next_due_s(self) -> float:

@@ -66,7 +66,7 @@ class Planner:
         return (delayed.due_s - now_s for delayed in self._delayed.values())
 
     def forget(self, request: Request) -> None:
-        """It is not active any more."""
+        """It is planned, or not active any more."""
         self._readings.pop(request.identifier, None)
         self._delayed.pop(request.identifier, None)
 
@@ -115,7 +115,7 @@ class Planner:
             elif request.identifier not in self._readings:
                 held.add(request.workspace.name)
             elif request.workspace.name not in held:
-                self._expand(request, self._readings.pop(request.identifier))
+                self._expand(request, self._readings[request.identifier])
                 planned.append(request)
         return planned
 
@@ -129,6 +129,8 @@ class Planner:
     def _expand(self, request: Request, reading: Reading) -> None:
         try:
             self._make_jobs(request, reading)
+        except OSError:
+            raise  # the disk's trouble, not the request's: it is planned in a later round
         except Exception as error:  # noqa: BLE001 - one request must not end the runner
             self._refuse(request, jobs.bug(error))
 
@@ -157,7 +159,7 @@ class Planner:
     def _expanded(self, request: Request) -> None:
         request.expanded = True
         request.message = ""
-        self._delayed.pop(request.identifier, None)
+        self.forget(request)
         self._book.changed(request)
 
     def _check(self, request: Request, new: Sequence[Job]) -> None:
@@ -178,7 +180,6 @@ class Planner:
 
     def _refuse(self, request: Request, error: SpoolrunnerError) -> None:
         """The request ends as failed."""
-        self._readings.pop(request.identifier, None)
         request.jobs = [jobs.refused(request, self._book.store.next_sequence(), error)]
         self._expanded(request)
 

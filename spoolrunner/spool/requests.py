@@ -137,9 +137,10 @@ class Requests:
     def next_sequence(self) -> int:
         """Order over the whole spool. Reserved on disk by the thousand: one flush for as many."""
         if self._next >= self._reserved:
-            self._reserved = self._next + SEQUENCES_RESERVED
+            reserved = self._next + SEQUENCES_RESERVED
             with files.Changes() as disk:
-                disk.write(self._sequence_path, to_json(self._reserved))
+                disk.write(self._sequence_path, to_json(reserved))
+            self._reserved = reserved
         self._next += 1
         return self._next
 

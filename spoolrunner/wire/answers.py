@@ -176,7 +176,8 @@ def _about(requests: Sequence[str], fields: Mapping[str, Sequence[str]]) -> str:
 
 
 def _in_words(fields: Mapping[str, Sequence[str]]) -> str:
-    return _some([f"job {job} ({', '.join(names)})" for job, names in fields.items()])
+    named = {job: f" ({', '.join(names)})" if names else "" for job, names in fields.items()}
+    return _some([f"job {job}{names}" for job, names in named.items()])
 
 
 def _some(names: Sequence[str]) -> str:

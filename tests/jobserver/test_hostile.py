@@ -2,11 +2,13 @@
 
 import gzip
 import itertools
+import os
 import random
 import time
 import traceback
 import tracemalloc
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -157,6 +159,30 @@ def garbage() -> list[bytes]:
     return [b"".join(chance.choices(pieces, k=chance.randint(1, 7))) for _ in range(300)]
 
 
+@pytest.mark.parametrize("how", ["drip", "hang"])
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_the_time_is_bounded_through_tls_and_proxy_too(
+    tmp_path, connect, monkeypatch, how, through_proxy
+):
+    limits = Limits(connect_s=1, read_s=60, exchange_s=1, repeats=0)
+    with rig.JobServer(tls=tmp_path) as server, Tunnel(port_of(server)) as proxy:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
+        if through_proxy:
+            monkeypatch.setenv("https_proxy", proxy.url)
+        client = connect(server, limits)
+        read(client)  # so that it is a connection kept from before that is cut
+        server.misbehave(how)
+        started = time.monotonic()
+        assert kind_of(client) == "too_slow"
+        assert time.monotonic() - started < 3
+        assert read(client) == []
+        assert len(proxy.asked) == (2 if through_proxy else 0)
+
+
+def port_of(server: rig.JobServer) -> int:
+    return urlsplit(server.endpoint).port or 0
+
+
 def test_no_garbage_of_bytes_gets_past_the_errors_we_know():
     for said in garbage():
         with RawServer(said) as server:
@@ -232,7 +258,7 @@ def test_a_ca_bundle_that_is_not_there_stops_us(tmp_path, connect, monkeypatch):
 
 
 def test_a_proxy_of_the_environment_is_used(tmp_path, connect, monkeypatch):
-    with rig.JobServer(tls=tmp_path) as server, Tunnel(server._listener.port) as proxy:
+    with rig.JobServer(tls=tmp_path) as server, Tunnel(port_of(server)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.ca))
         assert read(connect(server)) == []
@@ -272,6 +298,19 @@ def test_nothing_is_kept_of_what_a_server_sets(old_server, connect):
         read(client)
         read(client)
         assert not [asked for asked in server.asked if b"Cookie" in asked]
+
+
+def test_no_line_is_left_open(old_server, connect):
+    page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
+    with RawServer(HEAD + page) as server:
+        client = JobServer(f"http://{server.address}/", "canary", "test", limits=QUICK)
+        read(client)
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(20):
+            read(client)
+        assert len(server.asked) == 21
+        assert len(os.listdir("/proc/self/fd")) <= before + 2  # the server's own may still close
+        client.close()
 
 
 def shown(error: BaseException) -> str:

@@ -52,8 +52,8 @@ def edit(site, i, change):
   "spoolrunner.runner.results:Results.collect",
   "spoolrunner.runner.results:Results.lay_out",
   "spoolrunner.runner.results:Results.launch",
-  "spoolrunner.runner.line:Line._note_started",
-  "spoolrunner.runner.line:Line._note_end",
+  "spoolrunner.runner.diary:Diary.started",
+  "spoolrunner.runner.diary:Diary.ended",
   "spoolrunner.workspace.ledger:Ledger.settle",
   "spoolrunner.workspace.publishing:place",
   "spoolrunner.spool.requests:_ended",
@@ -209,7 +209,7 @@ def test_kill_before_replan(site):
     site.until(lambda: (site.spool / "running/r2.json").exists() and site.active("r2")["jobs"])
     runner.kill(); runner.wait()
     site.do("cancel", "r1")
-    die(site, "spoolrunner.runner.planner:Planner._read_again")
+    die(site, "spoolrunner.runner.replanner:Replanner._read")
     drain(site)
     assert site.statuses("r1") == {"endless": "cancelled_by_user"}
     assert site.statuses("r2") == {"endless": "succeeded", "after": "succeeded"}
@@ -281,3 +281,21 @@ def test_full_disk(folder):
         site.close()
     finally:
         subprocess.run(["umount", "-l", str(spool)])
+
+def test_grown_cancel_survives_kill(site):
+    study = site.study({"project.yaml": ENDLESS.replace("sleep 1000", "sleep 6")})
+    site.settings |= {"STOP_GRACE": "1s"}
+    asked = site.request(study, "endless", identifier="r1")
+    site.drop(asked)
+    runner = site.start(); site.until(lambda: started(site)); runner.kill(); runner.wait()
+    site.drop({**asked, "cancelled_actions": ["endless"]})
+    die(site, "spoolrunner.runner.mover:Mover._carry_out_orders")
+    drain(site)
+    assert site.statuses("r1") == {"endless": "cancelled_by_user"}
+
+def test_sigterm_storm(site):
+    for n in range(15):
+        runner = site.start(); site.until(lambda: "alive" in site.do("status"))
+        for i in range(200): (site.spool/"control/wake").write_text(str(i))
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(10) == 0
