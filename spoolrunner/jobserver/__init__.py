@@ -84,7 +84,7 @@ class JobServer:
 
     def close(self) -> None:
         self._session.close()
-        self._leash.forget()
+        self._leash.close()
 
     def requests(self) -> Iterator[dict[str, Any] | wire.Unusable]:
         """What the server lists, newest first within a page; one page in memory at a time.

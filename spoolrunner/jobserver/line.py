@@ -76,9 +76,14 @@ class Leash:
         finally:
             timer.cancel()
             timer.join()
-            self.forget()
+            self._forget()
 
-    def forget(self) -> None:
+    def close(self) -> None:
+        for connection in self._lines:
+            connection.close()
+        self._forget()
+
+    def _forget(self) -> None:
         """A line is held for as long as its connection is kept for the next exchange."""
         for connection in [each for each in self._lines if each.is_closed]:
             self._lines.pop(connection).close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from spoolrunner import lock
 from spoolrunner.record import Record
 from spoolrunner.request import Job, Request, Status
-from spoolrunner.spool import find, orders, requests
+from spoolrunner.spool import find, orders, outbox, requests
 from spoolrunner.spool.inbox import Inbox, Patience, waiting
 from spoolrunner.spool.requests import Ended
 from spoolrunner.spool.rooms import Rooms
@@ -62,7 +62,10 @@ class Left(Record, kw_only=True):
 
 
 class Overview(Record, kw_only=True):
-    """What `status --json` prints (contract, section 4). free_bytes: of the spool's disk."""
+    """What `status --json` prints (contract, section 4). free_bytes: of the spool's disk.
+
+    reports_trouble: why no report can be sent now, or "".
+    """
 
     spool: str
     backend: str
@@ -73,6 +76,7 @@ class Overview(Record, kw_only=True):
     jobs: list[ActiveJob]
     recent: list[Ended]
     left_in_inbox: list[Left]
+    reports_trouble: str
 
 
 def overview(rooms: Rooms, backend: str) -> Overview:
@@ -89,12 +93,13 @@ def overview(rooms: Rooms, backend: str) -> Overview:
             pending=sum(job.status == Status.PENDING for job in jobs),
             running=sum(job.status == Status.RUNNING for job in jobs),
             rejected=sum(name.endswith(".error.json") for name in _names(rooms.rejected)),
-            outbox=len(_names(rooms.outbox)),
+            outbox=sum(name.endswith(".json") for name in _names(rooms.outbox)),
         ),
         free_bytes=shutil.disk_usage(rooms.folder).free,
         jobs=jobs,
         recent=requests.recent(rooms),
         left_in_inbox=left,
+        reports_trouble=outbox.trouble(rooms),
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from spoolrunner import files, wire
 from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.jobserver import JobServer
-from spoolrunner.record import to_json
 from spoolrunner.request import Request
 from spoolrunner.runner import clock, reporting
 from spoolrunner.spool import find, outbox
@@ -165,5 +164,5 @@ class Courier:
         if isinstance(error, BadMachine):
             return TOKEN_PAUSE_S
         asked_s = getattr(error, "retry_after_s", None) or 0.0
-        growing_s = min(2.0**self._failures, LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)
+        growing_s = min(2.0**self._failures, LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311
         return max(asked_s, growing_s)

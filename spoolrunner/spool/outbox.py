@@ -94,7 +94,7 @@ def trouble(rooms: Rooms) -> str:
     try:
         path = rooms.outbox / TROUBLE
         return from_json(path.read_bytes(), str, str(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return ""
 
 

@@ -102,6 +102,13 @@ class Requests:
             self._note_whereabouts(disk, request)
             disk.write(self.done_path(request.identifier, day_of(request)), to_json(request))
 
+    def read_active(self, identifier: str) -> Request | None:
+        """An active request as it lies in running/, or None."""
+        try:
+            return read(self.path(identifier))
+        except FileNotFoundError:
+            return None
+
     def read_done(self, identifier: str) -> Request | None:
         """A finished request, or None if its file is gone (retention) or was never here."""
         where = self.find_done(identifier)

@@ -25,6 +25,7 @@ ROOMS = (
     "index",
     "rejected",
     "outbox",
+    "outbox/refused",
     "control",
     "control/cancel",
     "control/kill",

@@ -33,21 +33,31 @@ def old_server() -> Iterator[rig.JobServer]:
         yield one
 
 
+At = Callable[..., JobServer]
 Connect = Callable[..., JobServer]
 
 
 @pytest.fixture
-def connect() -> Iterator[Connect]:
-    """connect(server, limits=..., token=...) -> a client for the backend "test"."""
-    made = []
+def at() -> Iterator[At]:
+    """at(address, limits) -> a client for the backend "test"."""
+    made: list[JobServer] = []
 
-    def connect(
-        server: rig.JobServer, limits: Limits = QUICK, token: str | None = None, **other: str
-    ) -> JobServer:
-        given = server.token("test") if token is None else token
-        made.append(JobServer(other.get("endpoint", server.endpoint), given, "test", limits=limits))
+    def at(address: str, limits: Limits = QUICK, token: str = "canary") -> JobServer:
+        made.append(JobServer(address, token, "test", limits=limits))
         return made[-1]
 
-    yield connect
+    yield at
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def connect(at: At) -> Connect:
+    """connect(server, limits) -> the same, with the server's own token."""
+
+    def connect(
+        server: rig.JobServer, limits: Limits = QUICK, endpoint: str = "", token: str = ""
+    ) -> JobServer:
+        return at(endpoint or server.endpoint, limits, token or server.token("test"))
+
+    return connect

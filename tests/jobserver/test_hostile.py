@@ -133,17 +133,17 @@ def test_of_many_pages_few_are_in_memory(old_server, connect):
         b"",
     ],
 )
-def test_a_server_that_sends_byte_by_byte_is_left_in_time(said):
+def test_a_server_that_sends_byte_by_byte_is_left_in_time(at, said):
     with RawServer(said, drip=b"1") as slow:
-        client = JobServer(f"http://{slow.address}/api/v2", "canary", "test", limits=SLOW)
+        client = at(f"http://{slow.address}/api/v2", SLOW)
         started = time.monotonic()
         assert kind_of(client) == "too_slow"
         assert time.monotonic() - started < 3
 
 
-def test_a_slow_handshake_is_left_in_time():
+def test_a_slow_handshake_is_left_in_time(at):
     with RawServer(b"\x16\x03\x03\x10\x00", drip=b"\x00") as slow:
-        client = JobServer(f"https://{slow.address}/api/v2", "canary", "test", limits=SLOW)
+        client = at(f"https://{slow.address}/api/v2", SLOW)
         assert kind_of(client) == "too_slow"
 
 
@@ -183,13 +183,12 @@ def port_of(server: rig.JobServer) -> int:
     return urlsplit(server.endpoint).port or 0
 
 
-def test_no_garbage_of_bytes_gets_past_the_errors_we_know():
+def test_no_garbage_of_bytes_gets_past_the_errors_we_know(at):
     for said in garbage():
         with RawServer(said) as server:
-            client = JobServer(f"http://{server.address}/", "canary", "test", limits=QUICK)
+            client = at(f"http://{server.address}/")
             for ask in (read, tell):
                 assert kind_of(client, ask), said
-            client.close()
 
 
 @pytest.mark.parametrize(
@@ -209,11 +208,11 @@ def test_json_made_to_hurt_is_no_answer(old_server, connect, body):
     assert kind_of(connect(old_server)) == "not_job_server"
 
 
-def test_a_compressed_bomb_is_measured_as_it_unfolds():
+def test_a_compressed_bomb_is_measured_as_it_unfolds(at):
     bomb = gzip.compress(b" " * 300_000_000, compresslevel=9)
     said = HEAD + f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode() + bomb
     with RawServer(said) as server:
-        client = JobServer(f"http://{server.address}/", "canary", "test", limits=Limits(repeats=0))
+        client = at(f"http://{server.address}/", Limits(repeats=0))
         tracemalloc.start()
         assert kind_of(client) == "answer_too_big"
         _, peak_bytes = tracemalloc.get_traced_memory()
@@ -236,8 +235,8 @@ def test_a_server_that_was_restarted_is_found_again(old_server, connect):
     assert read(client) == []
 
 
-def test_a_name_nobody_knows_is_unreachable():
-    client = JobServer("http://jobs.invalid/api/v2/", "canary", "test", limits=QUICK)
+def test_a_name_nobody_knows_is_unreachable(at):
+    client = at("http://jobs.invalid/api/v2/")
     assert kind_of(client) == "unreachable"
 
 
@@ -268,11 +267,11 @@ def test_a_proxy_of_the_environment_is_used(tmp_path, connect, monkeypatch):
         assert len(proxy.asked) == 1
 
 
-def test_a_plain_proxy_is_used_and_its_password_is_in_no_error(monkeypatch):
+def test_a_plain_proxy_is_used_and_its_password_is_in_no_error(at, monkeypatch):
     page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
     with RawServer(HEAD + page) as proxy:
         monkeypatch.setenv("http_proxy", f"http://user:pass-canary@{proxy.address}")
-        client = JobServer("http://jobs.invalid/api/v2/", "canary", "test", limits=QUICK)
+        client = at("http://jobs.invalid/api/v2/")
         assert read(client) == []
         assert proxy.asked[0].startswith(b"GET http://jobs.invalid/api/v2/job-requests/")
     with pytest.raises(NotNow) as raised:
@@ -282,35 +281,34 @@ def test_a_plain_proxy_is_used_and_its_password_is_in_no_error(monkeypatch):
 
 
 @pytest.mark.parametrize("proxy", ["http://user:pass-canary@[", "nonsense://user:pass-canary@x:0"])
-def test_a_proxy_that_is_no_address_keeps_its_password_to_itself(monkeypatch, proxy):
+def test_a_proxy_that_is_no_address_keeps_its_password_to_itself(at, monkeypatch, proxy):
     monkeypatch.setenv("http_proxy", proxy)
-    client = JobServer("http://jobs.invalid/api/v2/", "canary", "test", limits=QUICK)
+    client = at("http://jobs.invalid/api/v2/")
     with pytest.raises(NotNow) as raised:
         read(client)
     assert "pass-canary" not in shown(raised.value)
 
 
-def test_nothing_is_kept_of_what_a_server_sets(old_server, connect):
+def test_nothing_is_kept_of_what_a_server_sets(at, old_server, connect):
     cookie = b"Set-Cookie: a=b; Path=/\r\n"
     page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
     with RawServer(HEAD + cookie + page) as server:
-        client = JobServer(f"http://{server.address}/", "canary", "test", limits=QUICK)
+        client = at(f"http://{server.address}/")
         read(client)
         read(client)
         assert not [asked for asked in server.asked if b"Cookie" in asked]
 
 
-def test_no_line_is_left_open(old_server, connect):
+def test_no_line_is_left_open(at, old_server, connect):
     page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
     with RawServer(HEAD + page) as server:
-        client = JobServer(f"http://{server.address}/", "canary", "test", limits=QUICK)
+        client = at(f"http://{server.address}/")
         read(client)
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(20):
             read(client)
         assert len(server.asked) == 21
         assert len(os.listdir("/proc/self/fd")) <= before + 2  # the server's own may still close
-        client.close()
 
 
 def shown(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """A real runner that is killed, by a real SIGKILL, at the moment it calls a chosen function.
 
-    python -m tests.system.dying MODULE:CLASS.METHOD run --drain
+python -m tests.system.dying MODULE:CLASS.METHOD run --drain
 """
 
 import importlib
