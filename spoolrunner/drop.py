@@ -26,6 +26,7 @@ from spoolrunner.request import (
 WORKSPACE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_ -]{0,98}[A-Za-z0-9_-])?", re.ASCII)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT", re.ASCII)
 DATABASES = ("default", "full", "slice", "dummy")
+SOURCES = ("submit", "job-server", "retry")
 MAX_ACTIONS = 10_000
 
 
@@ -149,7 +150,9 @@ def _identifier(raw: dict[str, Any]) -> str:
 
 
 def _source(raw: dict[str, Any]) -> str:
-    return "submit" if raw.get("source") == "submit" else "inbox"
+    """Who says to have written it; whether that may be believed is for the runner to say."""
+    source = raw.get("source")
+    return source if source in SOURCES else "inbox"
 
 
 def _requested(raw: dict[str, Any]) -> list[str]:

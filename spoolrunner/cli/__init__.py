@@ -23,6 +23,9 @@ VERBS = {
     "show": ("look", "All about a request, a job or a failure's reference."),
     "logs": ("look", "What a job said."),
     "cancel": ("spool", "Ask for a request, or some of its actions, to stop."),
+    "kill": ("spool", "Stop a request or a job as the operator."),
+    "retry": ("spool", "Ask again for what failed of a finished request."),
+    "sync": ("service", "Talk to job-server: read requests, send reports."),
     "workspace": ("spool", "Register, list and show workspaces."),
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spoolrunner.executor import Executor
+    from spoolrunner.runner.courier import Courier
     from spoolrunner.runner.house import House
     from spoolrunner.workspace.storage import Storage
 
@@ -83,6 +84,17 @@ def house(settings: Config, place: Rooms) -> "House":
         studies=studies,
         executors=executors(settings, place),
     )
+
+
+def courier(settings: Config, place: Rooms, behind: "Callable[[], set[str]]") -> "Courier | None":
+    """None if no job-server is to be talked to."""
+    if not settings.job_server_endpoint or settings.reports != "send":
+        return None
+    from spoolrunner.jobserver import JobServer
+    from spoolrunner.runner.courier import Courier
+
+    server = JobServer(settings.job_server_endpoint, settings.job_server_token, settings.backend)
+    return Courier(place, server, settings.report_outputs, behind)
 
 
 def _check_network(settings: Config, place: Rooms) -> None:

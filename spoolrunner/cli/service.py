@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -14,9 +15,10 @@ import click
 
 from spoolrunner.cli import build
 from spoolrunner.config import Config
+from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.lock import Lock
 from spoolrunner.runner.mover import Mover
-from spoolrunner.spool import orders
+from spoolrunner.spool import orders, outbox
 from spoolrunner.spool.rooms import Rooms
 
 STAND_BY_S = 0.5
@@ -56,11 +58,43 @@ def run(ctx: click.Context, drain: bool, verbose: bool) -> None:
 
 
 def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) -> None:
-    mover = Mover(build.house(settings, place))
+    house = build.house(settings, place)
+    mover = Mover(house)
+    courier = build.courier(settings, place, lambda: house.reporter.behind)
     stopping.then(mover.stop)
     log.info("spool=%s backend=%s runner started", place.folder, settings.backend)
+    if courier and drain:
+        courier.once()
+    elif courier:
+        carry = partial(courier.run, settings.poll_interval_s, threading.Event())
+        threading.Thread(target=carry, name="courier", daemon=True).start()
     mover.run(drain=drain)
+    if courier and drain:
+        courier.once()
     log.info("spool=%s runner stopped", place.folder)
+
+
+@click.command(epilog="Example: spoolrunner sync --once")
+@click.option("--once", is_flag=True, help="Read and send once, then end.")
+@click.pass_context
+def sync(ctx: click.Context, once: bool) -> None:
+    """Read requests from job-server into the inbox, and send it the reports in the outbox.
+
+    The service does the same when JOB_SERVER_ENDPOINT is set; beside it this one stands by.
+    """
+    settings, place = build.config(ctx), build.rooms(ctx)
+    _set_up_logging(settings, quiet=False)
+    courier = build.courier(settings, place, set)
+    if courier is None:
+        raise BadMachine(
+            "There is no job-server to talk to.",
+            kind="no_job_server",
+            hint="Set JOB_SERVER_ENDPOINT and JOB_SERVER_TOKEN, and REPORTS=send.",
+        )
+    if not once:
+        courier.run(settings.poll_interval_s, threading.Event())
+    elif not courier.once():
+        raise TryLater(outbox.trouble(place))
 
 
 def _end(status: int) -> NoReturn:

@@ -11,6 +11,8 @@ from spoolrunner import files
 from spoolrunner.cli import build
 from spoolrunner.drop import check_identifier
 from spoolrunner.errors import BadInput, TryLater
+from spoolrunner.record import builtins
+from spoolrunner.request import ERROR_ACTION, Status
 from spoolrunner.spool import claims, find, orders, registry
 from spoolrunner.spool import rooms as spool_rooms
 from spoolrunner.spool.rooms import Rooms
@@ -120,6 +122,53 @@ def cancel(ctx: click.Context, identifier: str, actions: tuple[str, ...]) -> Non
     click.echo(f"asked to cancel {request.identifier} {' '.join(actions)}".rstrip())
 
 
+@click.command(epilog="Example: spoolrunner kill k3j2h4")
+@click.argument("identifier")
+@click.pass_context
+def kill(ctx: click.Context, identifier: str) -> None:
+    """Stop a request or a job as the operator: those who asked are told that you did.
+
+    IDENTIFIER may be part of a request's or of a job's. Nothing that was published is touched.
+    """
+    place = build.rooms(ctx)
+    request = find.active(place, identifier)
+    whole = identifier in request.identifier
+    for action in [""] if whole else [job.action for job in find.jobs_meant(request, identifier)]:
+        orders.give(place, "kill", request.identifier, action)
+    click.echo(f"asked to kill {request.identifier}")
+
+
+@click.command(epilog="Example: spoolrunner retry k7m2x9")
+@click.argument("identifier")
+@click.pass_context
+def retry(ctx: click.Context, identifier: str) -> None:
+    """Ask again for what failed of a finished request, at the same commit; prints the new id.
+
+    The finished request stays as it is.
+    """
+    place = build.rooms(ctx)
+    done = find.any_request(place, identifier)
+    failed = [job.action for job in done.jobs if job.status is Status.FAILED]
+    if not done.status.final or not failed:
+        raise BadInput(
+            f"Nothing of {done.identifier} has failed"
+            f"{'' if done.status.final else ': it has not ended'}.",
+            kind="nothing_failed",
+        )
+    token = claims.new_token()
+    again: dict[str, Any] = {
+        "identifier": token,
+        "backend": done.backend,
+        "sha": done.sha,
+        "requested_actions": done.requested_actions if ERROR_ACTION in failed else failed,
+        "source": "retry",
+        "retry_of": done.identifier,
+        "workspace": builtins(done.workspace),
+    }
+    _drop(place, token, again)
+    click.echo(token)
+
+
 @click.group()
 def workspace() -> None:
     """Register, list and show workspaces.
@@ -166,8 +215,6 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
     """What the newest run of each action made."""
-    from spoolrunner.record import builtins
-
     index = registry.find(build.rooms(ctx), name)
     if index is None:
         raise BadInput(f"There is no workspace {name!r}.", kind="unknown_workspace")

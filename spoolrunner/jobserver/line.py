@@ -6,6 +6,7 @@ urllib3 is what requests is made of.
 """
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
+
+# Of headers it can't read it logs all, and a server could put our token there.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 REPEATED = frozenset({429, 500, 502, 503, 504})
 PATIENCE_S = 10.0

@@ -8,18 +8,21 @@ the inbox. What it can't be told now waits in the outbox, for a month if need be
 import json
 import logging
 import random
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from spoolrunner import files, wire
 from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.jobserver import JobServer
+from spoolrunner.lock import Lock
 from spoolrunner.request import Request
 from spoolrunner.runner import clock, reporting
 from spoolrunner.spool import find, outbox
 from spoolrunner.spool.outbox import Report, Waiting
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
+from spoolrunner.wake import Wake
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,38 @@ class Courier:
         self._unknown: set[str] = set()
         self._refreshed_s: dict[str, float] = {}
         self._failures = 0
+        self._dropped: dict[str, bytes] = {}
+
+    def run(self, poll_s: float, stopped: threading.Event) -> None:
+        """Until stopped: read every poll_s, send whenever something lies in the outbox."""
+        lock, wake = Lock(self._rooms.locks / "uploader"), Wake()
+        while not stopped.is_set():
+            if not lock.take():
+                stopped.wait(poll_s)  # another one carries; take over when it dies
+                continue
+            wake.watch([self._rooms.outbox])
+            pause_s = self.round()
+            self._send_as_it_comes(wake, stopped, poll_s if not pause_s else 0)
+            stopped.wait(pause_s)
+
+    def once(self) -> bool:
+        """One round, unless another courier is at work. False: what there is could not be done."""
+        lock = Lock(self._rooms.locks / "uploader")
+        if not lock.take():
+            return True
+        try:
+            return self.round() == 0
+        finally:
+            lock.release()
+
+    def _send_as_it_comes(self, wake: Wake, stopped: threading.Event, for_s: float) -> None:
+        end_s = clock.monotonic_s() + for_s
+        while (left_s := end_s - clock.monotonic_s()) > 0 and not stopped.is_set():
+            if wake.wait(left_s):
+                try:
+                    self.send()
+                except (TryLater, BadMachine):
+                    return  # the next round says what it is and waits for it
 
     def round(self) -> float:
         """Read and send once. In how many seconds to come again beyond the usual time.
@@ -79,12 +114,13 @@ class Courier:
             self._drop(item)
 
     def _drop(self, item: dict[str, Any]) -> None:
-        """Into the inbox like anybody's; the same file again is left as it lies."""
+        """Into the inbox like anybody's; never the same words twice, whatever became of them."""
+        identifier = item["identifier"]
         data = json.dumps(wire.drop_of(item), indent=1).encode() + b"\n"
-        path = self._rooms.inbox / f"job-server-{item['identifier']}.json"
-        if not path.exists() or path.read_bytes() != data:
-            files.drop(path, data)
-            log.info("request=%s read from job-server", item["identifier"])
+        if self._dropped.get(identifier) != data:
+            files.drop(self._rooms.inbox / f"job-server-{identifier}.json", data)
+            self._dropped[identifier] = data
+            log.info("request=%s read from job-server", identifier)
 
     def _answer_again(self, identifier: str) -> None:
         """It ended here and the server still lists it: its stored end is sent once more."""

@@ -16,6 +16,7 @@ from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
 from spoolrunner.runner.reading import Reader
+from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import orders, registry
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
@@ -37,6 +38,7 @@ class House:
     executors: dict[str, Callable[[], Executor]]
     wake: Wake = field(default_factory=Wake)
     book: Book = field(init=False)
+    reporter: Reporter = field(init=False)
     reader: Reader = field(init=False)
     readers: Crew = field(init=False)
     stoppers: Crew = field(init=False)
@@ -46,7 +48,11 @@ class House:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.book = Book(Requests(self.rooms), self.wake.set)
+        store = Requests(self.rooms)
+        self.reporter = Reporter(self.rooms, self.config.report_outputs, store.next_sequence)
+        if self.config.reports != "none":
+            store.report = self.reporter.put
+        self.book = Book(store, self.wake.set)
         self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)
         self.stoppers = Crew("stopper", STOPPERS)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spoolrunner import drop
-from spoolrunner.errors import BadRequest, SpoolrunnerError
-from spoolrunner.request import ERROR_ACTION, Request, WorkspaceRef
-from spoolrunner.runner import clock
+from spoolrunner.errors import BadRequest, CannotExpand, SpoolrunnerError
+from spoolrunner.request import ERROR_ACTION, Request, Status, WorkspaceRef
+from spoolrunner.runner import clock, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.spool import claims, registry
 from spoolrunner.spool.claims import Claim
@@ -22,6 +22,7 @@ from spoolrunner.spool.rooms import Rooms
 
 log = logging.getLogger(__name__)
 
+JOB_SERVER = "job-server"
 DUPLICATE = BadRequest(
     "It is a request file of spoolrunner's own, and that request is known.", kind="duplicate"
 )
@@ -111,11 +112,15 @@ class Intake:
         elif isinstance(dropped, drop.Ours):
             self._ours(claim, dropped.request, taken)
         else:
-            asked = replace(dropped, identifier=dropped.identifier or claim.token)
+            asked = replace(
+                dropped,
+                identifier=dropped.identifier or claim.token,
+                source=_believed(claim, dropped.source),
+            )
             self._check_backend(asked.backend)
             known = self._known(asked)
             if known is None:
-                request = self._new(claim, asked, content)
+                request = self._new_or_failed(claim, asked, content)
                 self._fresh[request.identifier.lower()] = request
             else:
                 self._again(claim, asked, known, taken)
@@ -170,9 +175,33 @@ class Intake:
             _check_same(asked, known, self._named(asked.workspace))
         return known
 
-    def _new(self, claim: Claim, asked: drop.Asked, original: dict[str, object]) -> Request:
-        workspace = self._named(asked.workspace)
-        registry.add(self._rooms, workspace, numbered=False)
+    def _new_or_failed(
+        self, claim: Claim, asked: drop.Asked, original: dict[str, object]
+    ) -> Request:
+        """What job-server asks and is refused ends as failed: in rejected/ nobody would be told,
+        and the server would list it for ever."""
+        try:
+            workspace = self._named(asked.workspace)
+            registry.add(self._rooms, workspace, numbered=False)
+            return self._request(claim, asked, workspace, original)
+        except BadRequest as error:
+            if asked.source != JOB_SERVER or isinstance(asked.workspace, int):
+                raise
+            request = self._request(claim, asked, asked.workspace, original)
+            sequence = self._book.store.next_sequence()
+            cause = CannotExpand(error.message, kind=error.kind, hint=error.hint)
+            request.jobs = [jobs.refused(request, sequence, cause)]
+            request.expanded, request.status = True, Status.FAILED
+            request.completed_at = clock.now()
+            return request
+
+    def _request(
+        self,
+        claim: Claim,
+        asked: drop.Asked,
+        workspace: WorkspaceRef,
+        original: dict[str, object],
+    ) -> Request:
         return Request(
             identifier=asked.identifier,
             sequence=self._book.store.next_sequence(),
@@ -204,6 +233,13 @@ class Intake:
         known.cancelled_actions.extend(new)
         if known.identifier.lower() not in self._fresh and known not in taken.grown:
             taken.grown.append(known)
+
+
+def _believed(claim: Claim, source: str) -> str:
+    """Anybody may write into the inbox that job-server sent it."""
+    if source == JOB_SERVER and claim.uid not in (0, os.geteuid()):
+        return "inbox"
+    return source
 
 
 def _check_is_operator(claim: Claim, message: str) -> None:

@@ -33,6 +33,7 @@ def planned(request: Request, sequence: int, one: plan.Planned, command: Command
         run_command=shlex.join(command.argv),
         requires_db=command.requires_db,
         needs=list(one.needs),
+        declared=dict(command.declared),
         action_repo=command.repo,
         action_commit=command.commit,
         created_at=clock.now(),

@@ -106,6 +106,8 @@ class Mover:
         self._cancel(request)
         if not request.expanded:
             self._planner.read(request)
+        elif self._house.config.reports != "none":
+            self._book.changed(request)  # whatever was told of it before, it is told anew
 
     def _round(self) -> None:
         self._book.hear()

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from spoolrunner import project
 from spoolrunner.checkout import Studies
 from spoolrunner.errors import CannotExpand
+from spoolrunner.outputs import privacy
 from spoolrunner.project import Project
-from spoolrunner.request import RUN_ALL, Request
+from spoolrunner.request import RUN_ALL, Level, Request
 from spoolrunner.workspace import Published, Workspace
 
 PROJECT_FILE = "project.yaml"
@@ -21,10 +22,14 @@ KEPT = 64
 
 @dataclass(frozen=True)
 class Command:
-    """argv[0] is IMAGE:TAG of a runtime. repo, commit: of a reusable action, else None."""
+    """argv[0] is IMAGE:TAG of a runtime. declared: pattern -> level of its outputs.
+
+    repo, commit: of a reusable action, else None.
+    """
 
     argv: tuple[str, ...]
     requires_db: bool
+    declared: Mapping[str, Level]
     repo: str | None = None
     commit: str | None = None
 
@@ -70,9 +75,10 @@ class Reader:
 
     def _command(self, study: Project, name: str) -> Command:
         argv = study.command(name, dummy_data=self._dummy)
+        declared = _declared(study.actions[name].outputs)
         image, tag = project.image_of(argv)
         if image in self._allowed:
-            return Command(argv, project.database_access(argv))
+            return Command(argv, project.database_access(argv), declared)
         try:
             found = self._studies.reusable(image, tag)
             argv = project.reusable(name, found.action_yaml, argv, self._allowed)
@@ -84,7 +90,16 @@ class Reader:
                 hint=error.hint or f"The runtimes are: {', '.join(self._allowed)}.",
                 detail=error.detail,
             ) from error
-        return Command(argv, False, found.repo, found.sha)
+        return Command(argv, False, declared, found.repo, found.sha)
+
+
+def _declared(outputs: Sequence[tuple[Level, str]]) -> dict[str, Level]:
+    """Pattern -> level; the most private one, if it is written twice."""
+    return {pattern: level for level, pattern in sorted(outputs, key=_least_private_first)}
+
+
+def _least_private_first(output: tuple[Level, str]) -> int:
+    return -privacy(output[0])
 
 
 def _closure(needs: Mapping[str, Sequence[str]], requested: Sequence[str]) -> list[str]:

@@ -49,6 +49,7 @@ class Reporter:
     def put(self, disk: files.Changes, request: Request) -> None:
         """Report a request that is being written; durable with it."""
         if not request.jobs or not is_reported(request):
+            self._new.discard(request.identifier)
             return
         if request.identifier in self._new:
             self._new.remove(request.identifier)

@@ -6,6 +6,7 @@ finished request lies in, recent.json holds the last that ended.
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from spoolrunner import files
@@ -44,6 +45,8 @@ class Requests:
         self._rooms = rooms
         self._written: dict[str, tuple[int, int, int]] = {}
         self._next, self._reserved = self._last_sequence(), 0
+        # What is told outside of a request is flushed together with it (runner/reporting.py).
+        self.report: Callable[[files.Changes, Request], None] = lambda disk, request: None
 
     def load(self) -> tuple[list[Request], list[tuple[Path, str]]]:
         """All active requests in order of acceptance, and what could not be read, with reasons."""
@@ -78,6 +81,7 @@ class Requests:
             for request in requests:
                 if request not in touched:
                     disk.write(self.path(request.identifier), to_json(request))
+                    self.report(disk, request)
                     # At once: if the next one fails, this is not taken for somebody else's work.
                     self._remember(request.identifier)
         return touched

@@ -14,7 +14,6 @@ import pytest
 
 from spoolrunner.jobserver import JobServer, Limits
 from spoolrunner.wire import NotNow
-from tests.jobserver.conftest import QUICK
 from tests.jobserver.rawserver import RawServer
 from tests.jobserver.reports import report
 from tests.rig import jobserver as rig

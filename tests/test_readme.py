@@ -1,0 +1,45 @@
+"""What the README says of commands and exit statuses is what the program does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from spoolrunner import errors
+from spoolrunner.cli import EPILOG, VERBS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_commands_is_the_programs() -> None:
+    shown = re.search(r"<!-- commands -->\n(.*?)<!-- /commands -->", README, re.DOTALL)
+    assert shown
+    rows = [f"| `{name}` | {line} |" for name, (_, line) in VERBS.items()]
+    assert shown[1].splitlines()[2:] == rows
+
+
+def test_every_exit_status_of_an_error_is_in_the_table_and_in_the_help() -> None:
+    statuses = {
+        kind.exit_status
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.SpoolrunnerError)
+    }
+    for status in statuses:
+        assert re.search(rf"^\| {status} \|", README, re.MULTILINE)
+        assert re.search(rf"\b{status}\b", EPILOG)
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in VERBS:
+        words = [sys.executable, "-m", "spoolrunner", name, "--help"]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+        example = done.stdout
+        if "Commands:" in example:  # a group: its commands have theirs
+            continue
+        assert "Example" in example, name
+
+
+def test_the_paths_that_the_readme_names_are_there() -> None:
+    for name in re.findall(r"`((?:spool|tests|bin|\.ci)/[\w./-]+)`", README):
+        assert (ROOT / name).exists() or name.startswith("spool/inbox"), name
