@@ -145,13 +145,13 @@ def drop(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put a whole file into a folder we may not list, such as an inbox.
 
     Its folder can't be flushed then; flushing the file once more after the rename makes its name
-    last too (reference/spool.md 2.1, row e4).
+    last too (reference/spool.md 2.1, row e4). It is opened before: a runner may take it at once.
     """
     draft = draft_of(path)
     write_flushed(draft, data, mode)
-    os.rename(draft, path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW)
     try:
+        os.rename(draft, path)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -39,10 +39,10 @@ class Site:
         kept = {name: os.environ[name] for name in own if name in os.environ}
         return {**kept, "PYTHONPATH": str(PROJECT), "NO_COLOR": "1", **self.settings}
 
-    def try_to(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command, however it ends."""
+    def try_to(self, *words: str, inside: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """Run a command, however it ends. inside: what to run it in, such as `unshare --net`."""
         return subprocess.run(
-            [sys.executable, "-m", "spoolrunner", *words],
+            [*inside, sys.executable, "-m", "spoolrunner", *words],
             env=self.environment(),
             cwd=self.folder,
             capture_output=True,

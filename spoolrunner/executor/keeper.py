@@ -148,6 +148,8 @@ class Job:
             pass
 
     def _kill(self) -> None:
+        if self.status is None:
+            send(self._pid, signal.SIGKILL)  # first: a shell that can't fork ends by itself, with 2
         if self._launch["pids_max"]:
             with contextlib.suppress(OSError), open(self._launch["pids_max"], "w") as limit:
                 limit.write("0")  # nothing can fork away from the kill any more

@@ -21,6 +21,7 @@ from requests import PreparedRequest, Response, Session, Timeout
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.exceptions import SSLError
 from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import TimeoutError as LineTimeout
 
 from spoolrunner import __version__, wire
 from spoolrunner.errors import BadMachine
@@ -204,7 +205,7 @@ class JobServer:
 
     def _no_answer(self, error: Exception) -> NotNow:
         detail = self._redacted(f"{type(error).__name__}: {error}")
-        if self._leash.over or isinstance(error, Timeout):
+        if self._leash.over or _timed_out(error):
             return NotNow("job-server takes too long to answer.", kind="too_slow", detail=detail)
         if isinstance(error, SSLError):
             return NotNow(
@@ -270,6 +271,14 @@ def _split(url: str) -> tuple[tuple[str, str, int] | None, str]:
             port = parts.port or PORTS[parts.scheme]
             return (parts.scheme, parts.hostname, port), parts.path
     return None, ""
+
+
+def _timed_out(error: Exception) -> bool:
+    """requests has a Timeout only for the first try and the head of an answer; later ones are in
+    the error of urllib3 that it wraps."""
+    wrapped = error.args[0] if error.args else None
+    reason = getattr(wrapped, "reason", wrapped)
+    return isinstance(error, Timeout) or isinstance(reason, LineTimeout)
 
 
 def _retry_after_s(response: Response) -> float | None:

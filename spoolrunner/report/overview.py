@@ -64,7 +64,8 @@ class Left(Record, kw_only=True):
 class Overview(Record, kw_only=True):
     """What `status --json` prints (contract, section 4). free_bytes: of the spool's disk.
 
-    reports_trouble: why no report can be sent now, or "".
+    reports_trouble: why no report can be sent now, or "". reports_refused: requests of which
+    job-server would not take the last report.
     """
 
     spool: str
@@ -77,6 +78,7 @@ class Overview(Record, kw_only=True):
     recent: list[Ended]
     left_in_inbox: list[Left]
     reports_trouble: str
+    reports_refused: list[str]
 
 
 def overview(rooms: Rooms, backend: str) -> Overview:
@@ -100,6 +102,7 @@ def overview(rooms: Rooms, backend: str) -> Overview:
         recent=requests.recent(rooms),
         left_in_inbox=left,
         reports_trouble=outbox.trouble(rooms),
+        reports_refused=_refused(rooms),
     )
 
 
@@ -136,6 +139,13 @@ def _active(request: Request, job: Job | None) -> ActiveJob:
         updated_at=job.updated_at if job else request.created_at,
         started_at=job.started_at if job else None,
     )
+
+
+def _refused(rooms: Rooms) -> list[str]:
+    try:
+        return outbox.refused(rooms)
+    except PermissionError:
+        return []
 
 
 def _names(folder: Path) -> list[str]:

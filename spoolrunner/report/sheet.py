@@ -52,6 +52,8 @@ def overview_sheet(now: Overview) -> Iterator[Block]:
     yield _line("waiting", _counts(now))
     if now.reports_trouble:
         yield Line("reports", Cell(now.reports_trouble, "red"))
+    if now.reports_refused:
+        yield Line("refused", Cell(_refused(now.reports_refused), "red"))
     if now.jobs:
         columns = ("request", "workspace", "action", "status", "since", "why")
         yield Table(columns, [_active(job) for job in now.jobs])
@@ -130,6 +132,12 @@ def _counts(now: Overview) -> str:
         f"{counts.inbox} in inbox, {counts.pending} pending, {counts.running} running,"
         f" {counts.outbox} reports, {counts.rejected} rejected"
     )
+
+
+def _refused(requests: list[str]) -> str:
+    shown = ", ".join(requests[:MOST_RECENT])
+    more = ", ..." if len(requests) > MOST_RECENT else ""
+    return f"job-server would not take the reports of {shown}{more}: see outbox/refused/"
 
 
 def _active(job: ActiveJob) -> tuple[Cell, ...]:

@@ -1,12 +1,16 @@
 """The outbox: reports of requests, waiting until job-server has confirmed them.
 
-    outbox/ID.SEQ.json     SEQ grows with each change of the request; a name is never used twice
+    outbox/ID.SEQ.json      SEQ grows with each change of the request; a name is never used twice
+    outbox/sent/ID.json     what the server heard last of a request that has not ended
+    outbox/refused/ID.json  what it would not take, and beside it ID.error.json with its answer
 
 The report of a request's end is flushed here before the request moves to done/, so no end is ever
 forgotten, however long the server is away. Only the newest report of a request is sent; confirming
-it removes that one and the older ones, never one that was written meanwhile.
+it removes exactly that file, never one that was written meanwhile. What was sent last is kept, so
+that an older report that turns up again (a backup laid over the spool) is known for what it is.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +23,9 @@ from spoolrunner.spool.rooms import Rooms
 FORMAT = 1
 SEQUENCE_DIGITS = 16
 REFUSED = "refused"
+SENT = "sent"
 TROUBLE = ".trouble.json"
+ERROR = ".error.json"
 
 
 class Report(Record, kw_only=True):
@@ -40,6 +46,15 @@ class Report(Record, kw_only=True):
     answer: dict[str, Any] = {}
 
 
+class Refusal(Record, kw_only=True):
+    """Beside a refused report. message: our sentence. answer: the server's own words."""
+
+    error: str = "report_refused"
+    message: str
+    answer: str
+    refused_at: str
+
+
 @dataclass(frozen=True)
 class Waiting:
     """One file of the outbox, by its name alone."""
@@ -49,9 +64,11 @@ class Waiting:
     sequence: int
 
 
-def put(rooms: Rooms, disk: files.Changes, report: Report) -> None:
+def put(rooms: Rooms, disk: files.Changes, report: Report) -> Waiting:
     """Durable when the caller's changes are flushed."""
-    disk.write(_path(rooms, report.request, report.sequence), to_json(report))
+    name = f"{report.request}.{report.sequence:0{SEQUENCE_DIGITS}}.json"
+    disk.write(rooms.outbox / name, to_json(report))
+    return Waiting(rooms.outbox / name, report.request, report.sequence)
 
 
 def waiting(rooms: Rooms) -> dict[str, list[Waiting]]:
@@ -62,25 +79,63 @@ def waiting(rooms: Rooms) -> dict[str, list[Waiting]]:
     return found
 
 
-def read(one: Waiting) -> Report:
-    """Raises FileNotFoundError if it is gone, BadMachine if it is torn."""
-    return from_json(one.path.read_bytes(), Report, str(one.path))
+def read(one: Waiting) -> Report | None:
+    """None if it is gone: a newer one stands for it. Raises BadMachine if it is torn."""
+    try:
+        return from_json(one.path.read_bytes(), Report, str(one.path))
+    except FileNotFoundError:
+        return None
 
 
-def confirm(sent: list[Waiting]) -> None:
-    """The server has these, or newer ones: exactly these files are removed."""
+def confirm(rooms: Rooms, one: Waiting, report: Report) -> None:
+    """The server has this report: exactly this file leaves the outbox."""
+    files.make_folder(rooms.outbox / SENT)
     with files.Changes() as disk:
-        for one in sent:
+        if report.final:
             disk.remove(one.path)
+            _forget(rooms, disk, SENT, one.request)
+        else:
+            # Gone: a newer one took its place while it was being sent, and will be sent next.
+            with contextlib.suppress(FileNotFoundError):
+                disk.replace(one.path, _path(rooms, SENT, one.request))
+        _forget(rooms, disk, REFUSED, one.request)
 
 
-def set_aside(rooms: Rooms, refused: Waiting, message: str, now: str) -> None:
-    """The server will never take this one; kept with what it said, for a person."""
-    aside = rooms.outbox / REFUSED
-    reason = {"error": "report_refused", "message": message, "refused_at": now}
+def discard(one: Waiting) -> None:
+    """It says nothing that the server should still hear."""
     with files.Changes() as disk:
-        disk.write(aside / f"{refused.path.name}.error.json", to_json(reason))
-        disk.move(refused.path, aside / refused.path.name)
+        disk.remove(one.path)
+
+
+def last_sent(rooms: Rooms, request: str) -> int:
+    """The highest SEQ that the server has of a request that has not ended; -1 if it has none."""
+    path = _path(rooms, SENT, request)
+    try:
+        return from_json(path.read_bytes(), Report, str(path)).sequence
+    except FileNotFoundError:
+        return -1
+
+
+def forget_sent(rooms: Rooms, kept: set[str]) -> None:
+    """What was sent of requests that are neither active nor waiting matters to nobody."""
+    with files.Changes() as disk:
+        for request in _names(rooms.outbox / SENT) - kept:
+            _forget(rooms, disk, SENT, request)
+
+
+def set_aside(rooms: Rooms, refused: Waiting, reason: Refusal) -> None:
+    """The server will not take this one; kept with what it said, for a person: the last of each
+    request, until the server takes another."""
+    with files.Changes() as disk:
+        disk.write(rooms.outbox / REFUSED / f"{refused.request}{ERROR}", to_json(reason))
+        with contextlib.suppress(FileNotFoundError):
+            disk.replace(refused.path, _path(rooms, REFUSED, refused.request))
+
+
+def refused(rooms: Rooms) -> list[str]:
+    """Requests of which the server would not take the last report. Raises PermissionError."""
+    names = os.listdir(rooms.outbox / REFUSED)
+    return sorted(name.removesuffix(ERROR) for name in names if name.endswith(ERROR))
 
 
 def note_trouble(rooms: Rooms, sentence: str) -> None:
@@ -107,5 +162,21 @@ def _all(rooms: Rooms) -> list[Waiting]:
     return found
 
 
-def _path(rooms: Rooms, request: str, sequence: int) -> Path:
-    return rooms.outbox / f"{request}.{sequence:0{SEQUENCE_DIGITS}}.json"
+def _names(folder: Path) -> set[str]:
+    try:
+        return {name.removesuffix(".json") for name in os.listdir(folder) if name[0] != "."}
+    except FileNotFoundError:
+        return set()
+
+
+def _forget(rooms: Rooms, disk: files.Changes, room: str, request: str) -> None:
+    """Looked at first: a flush of a folder in which nothing changed costs as much as any."""
+    path = _path(rooms, room, request)
+    if os.path.lexists(path):
+        disk.remove(path)
+        if room == REFUSED:
+            disk.remove(path.with_name(f"{request}{ERROR}"))
+
+
+def _path(rooms: Rooms, room: str, request: str) -> Path:
+    return rooms.outbox / room / f"{request}.json"

@@ -39,6 +39,7 @@ def test_a_refusal_is_about_what_was_posted_whatever_the_server_says(answer):
         ([{}, {}, {"status": ["no"]}], ("second",), [["status"]]),
         ({"1": {"run_command": ["no"]}}, ("first",), [["run_command"]]),
         ([{"non_field_errors": ["no"]}, {}, {}], ("first",), [[]]),
+        ({"9": {"status": ["no"]}}, ("first", "second"), []),
         ({"detail": "JSON parse error"}, ("first", "second"), []),
         (["Unknown JobRequest IDs: somebody-elses"], ("first", "second"), []),
     ],

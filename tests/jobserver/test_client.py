@@ -202,7 +202,7 @@ def test_a_v1_job_is_answered_where_it_says(old_server, connect):
     "url",
     [
         "{elsewhere}/api/jobs/1/",
-        "http://user:word@{own}/api/jobs/1/",
+        "http://user:pass-canary@{own}/api/jobs/1/",
         "http://{own}\\@{there}/api/jobs/1/",
         "http://{own}@{there}/api/jobs/1/",
         "https://{own}/api/jobs/1/",
@@ -221,6 +221,7 @@ def test_a_v1_url_leads_to_no_other_server_and_to_nothing_but_a_job(old_server, 
     with pytest.raises(ReportRefused) as raised:
         connect(old_server).patch(url, {})
     assert raised.value.kind == "foreign_url"
+    assert "pass-canary" not in str(vars(raised.value))
     assert old_server.calls == old_server.elsewhere.calls == []
 
 

@@ -65,10 +65,10 @@ def kind_of(client: JobServer, ask: Ask = read) -> str:
 def test_a_bad_answer_is_no_answer(old_server, connect, ask, how, kind):
     old_server.create_request(["a"], identifier="x")
     old_server.misbehave(how, times=None)
-    client = connect(old_server, SLOW)
+    client = connect(old_server, Limits(connect_s=2, read_s=1, exchange_s=3, repeats=0))
     started = time.monotonic()
     assert kind_of(client, ask) == kind
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     old_server.behave()
     ask(client)
 
@@ -277,6 +277,7 @@ def test_a_plain_proxy_is_used_and_its_password_is_in_no_error(at, monkeypatch):
         read(client)
     assert raised.value.kind == "unreachable"
     assert "pass-canary" not in shown(raised.value)
+    assert raised.value.__suppress_context__  # libraries' words stay out of tracebacks in the log
 
 
 @pytest.mark.parametrize("proxy", ["http://user:pass-canary@[", "nonsense://user:pass-canary@x:0"])
@@ -292,7 +293,8 @@ def test_nothing_is_kept_of_what_a_server_sets(at, old_server, connect):
     cookie = b"Set-Cookie: a=b; Path=/\r\n"
     page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
     with RawServer(HEAD + cookie + page) as server:
-        client = at(f"http://{server.address}/")
+        # repeats: the server may close a connection just as it is used again
+        client = at(f"http://{server.address}/", Limits())
         read(client)
         read(client)
         assert not [asked for asked in server.asked if b"Cookie" in asked]
@@ -301,7 +303,8 @@ def test_nothing_is_kept_of_what_a_server_sets(at, old_server, connect):
 def test_no_line_is_left_open(at, old_server, connect):
     page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
     with RawServer(HEAD + page) as server:
-        client = at(f"http://{server.address}/")
+        # repeats: the server may close a connection just as it is used again
+        client = at(f"http://{server.address}/", Limits())
         read(client)
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(20):

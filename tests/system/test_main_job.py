@@ -1,9 +1,12 @@
 """The main job, whole: a dropped file becomes jobs, and their outputs lie where they belong."""
 
-import json
 from pathlib import Path
 
-from tests.site import Site
+import pytest
+
+from tests.rig.engine import Engine
+from tests.site import Site, git
+from tests.system.conftest import NewSite
 
 
 def test_the_seeds_project_publishes_each_output_at_its_level_and_nothing_else(
@@ -21,35 +24,61 @@ def test_the_seeds_project_publishes_each_output_at_its_level_and_nothing_else(
     assert docker_site.published(docker_site.high) == released | {"output/input.csv"}
 
 
-def test_the_readmes_first_block_registers_and_the_second_runs(docker_site: Site) -> None:
-    study = docker_site.kept_study("diamond")
-    workspace = {"name": "my workspace", "repo": str(study), "branch": "main", "db": "full"}
-    docker_site.drop({"workspace": workspace}, "workspace.json")
-    docker_site.drain()
-    action = list(_actions(study))[-1]
-    docker_site.drop(
-        {"backend": "expectations", "action_id": action, "workspace_id": 1}, "job.json"
-    )
-    docker_site.drain()
-    found = list((docker_site.spool / "done").glob("*/*.json"))
-    assert len(found) == 1
-    request = json.loads(found[0].read_bytes())
-    assert request["status"] == "succeeded"
-    assert request["workspace"]["name"] == "my workspace"
-    assert (docker_site.high / "workspaces" / "my-workspace").is_dir()
+DIAMOND_RELEASED = {"output/total.txt", "output/largest.txt", "output/both.txt"}
 
 
-def test_a_diamond_runs_its_sides_at_once_and_each_sees_only_what_it_needs(
-    docker_site: Site,
+@pytest.mark.parametrize("form", ["v1", "v2"])
+def test_a_diamond_publishes_at_both_levels_what_belongs_there_and_nothing_else(
+    docker_site: Site, form: str
 ) -> None:
     docker_site.settings["MAX_WORKERS"] = "4"
     study = docker_site.kept_study("diamond")
-    docker_site.drop(docker_site.request(study, "run_all", identifier="d1"))
+    workspace = {"name": "my workspace", "repo": str(study), "branch": "main", "db": "full"}
+    if form == "v1":
+        docker_site.drop({"workspace": workspace}, "workspace.json")
+        docker_site.drain()
+        asked = {"backend": "expectations", "action_id": "both", "workspace_id": 1}
+    else:
+        asked = docker_site.request(study, "both", workspace=workspace)
+    docker_site.drop({**asked, "identifier": "d1"})
     docker_site.drain()
     assert set(docker_site.statuses("d1").values()) == {"succeeded"}
+    assert docker_site.published(docker_site.medium, "my-workspace") == DIAMOND_RELEASED
+    everything = DIAMOND_RELEASED | {"output/numbers.csv"}
+    assert docker_site.published(docker_site.high, "my-workspace") == everything
     assert docker_site.rejected() == {}
     assert list((docker_site.spool / "running").iterdir()) == []
     assert list((docker_site.high / "volumes").iterdir()) == []
+
+
+def test_jobs_that_do_not_need_each_other_run_at_the_same_time(site: Site) -> None:
+    site.settings["MAX_WORKERS"] = "2"
+    study = site.study({"project.yaml": TWO})
+    site.drop(site.request(study, "run_all", identifier="r1"))
+    site.drain()
+    one, two = site.jobs("r1").values()
+    assert max(one["started_at"], two["started_at"]) < min(one["completed_at"], two["completed_at"])
+
+
+def test_a_sealed_server_runs_a_study_from_its_mirror_without_any_network(
+    new_site: NewSite, folder: Path, engine: Engine
+) -> None:
+    (folder / "mirror").mkdir(mode=0o755)
+    site = new_site(
+        BACKEND="tpp",
+        EXECUTOR="docker",
+        DOCKER_HOST=engine.socket,
+        GIT_MIRROR_DIR=str(folder / "mirror"),
+        HIGH_PRIVACY_STORAGE_BASE=str(folder / "high"),
+        MEDIUM_PRIVACY_STORAGE_BASE=str(folder / "medium"),
+    )
+    mirrored = folder / "mirror" / "opensafely" / "study.git"
+    git(folder, "clone", "-q", "--bare", str(site.kept_study("diamond")), str(mirrored))
+    address = "https://github.com/opensafely/study"
+    site.drop(site.request(address, "run_all", identifier="d1", workspace={"db": "full"}))
+    done = site.try_to("run", "--drain", inside=("unshare", "--net"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(site.statuses("d1").values()) == {"succeeded"}
 
 
 def test_a_local_run_has_no_engine_and_the_same_result(site: Site) -> None:
@@ -120,6 +149,20 @@ def test_a_failed_action_fails_what_needs_it(site: Site) -> None:
     site.drop(site.request(study, "run_all", identifier="r1"))
     site.drain()
     assert site.statuses("r1") == {"first": "nonzero_exit", "second": "dependency_failed"}
+
+
+TWO = """\
+version: "4.0"
+actions:
+  one:
+    run: python:v2 sh -c "sleep 1; echo > one.csv"
+    outputs:
+      highly_sensitive: {o: one.csv}
+  two:
+    run: python:v2 sh -c "sleep 1; echo > two.csv"
+    outputs:
+      highly_sensitive: {o: two.csv}
+"""
 
 
 def _project(run: str) -> str:

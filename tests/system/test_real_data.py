@@ -1,5 +1,7 @@
 """A backend with real data starts only where everything it relies on is there."""
 
+import json
+import os
 from pathlib import Path
 
 from tests.rig.engine import Engine
@@ -58,3 +60,21 @@ def test_two_settings_that_are_wrong_are_told_together(site: Site) -> None:
     assert done.returncode == 4
     assert "MAX_WORKERS" in done.stderr
     assert "JOB_TIMEOUT" in done.stderr
+
+
+def test_only_the_runners_own_user_is_believed_to_speak_for_job_server(site: Site) -> None:
+    study = site.kept_study("diamond")
+    for identifier, uid in (("mine", 0), ("theirs", 12345)):
+        asked = site.request(study, "numbers", identifier=identifier, source="job-server")
+        draft = folder_file(site, f"{identifier}.json", json.dumps(asked))
+        os.chown(draft, uid, uid)
+        draft.rename(site.spool / "inbox" / draft.name)
+    site.drain()
+    assert site.done("mine")["source"] == "job-server"
+    assert site.done("theirs")["source"] == "inbox"
+
+
+def folder_file(site: Site, name: str, text: str) -> Path:
+    path = site.folder / name
+    path.write_text(text)
+    return path

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -48,7 +49,10 @@ def test_a_full_disk_is_waited_for(small_disk: Path, folder: Path) -> None:
     (small_disk / "inbox/r1.json").write_text(asked)
     runner = site.start()
     site.until(lambda: has_started(site, "r1"))
+    runner.send_signal(signal.SIGSTOP)
+    site.until(lambda: list((small_disk / "processes").glob("*/status")))
     fill(small_disk / "fill")
+    runner.send_signal(signal.SIGCONT)
     site.until(lambda: "the disk fails" in log(site))
     (small_disk / "fill").unlink()
     site.finished("r1")

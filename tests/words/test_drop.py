@@ -83,9 +83,10 @@ def test_a_drop_may_only_cancel() -> None:
     assert (read.requested_actions, read.cancelled_actions) == ([], ["x"])
 
 
-def test_nobody_but_submit_chooses_the_source() -> None:
+def test_a_source_that_nobody_knows_is_the_inbox() -> None:
     assert read_request(source="submit").source == "submit"
-    assert read_request(source="job-server").source == "inbox"
+    assert read_request(source="job-server").source == "job-server"
+    assert read_request(source="the moon").source == "inbox"
 
 
 @pytest.mark.parametrize(

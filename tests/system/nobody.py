@@ -1,0 +1,26 @@
+"""The command line as a user who owns nothing and is in no group.
+
+python -m tests.system.nobody status
+
+Everything is loaded before root becomes that user, who may not be able to reach this clone or its
+Python (in /root, say).
+"""
+
+import importlib
+import os
+import pkgutil
+import sys
+
+import spoolrunner
+from spoolrunner.cli import main
+
+NOBODY = 65534
+
+if __name__ == "__main__":
+    for module in pkgutil.walk_packages(spoolrunner.__path__, "spoolrunner."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    main(sys.argv[1:])
