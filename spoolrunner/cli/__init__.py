@@ -17,6 +17,9 @@ from spoolrunner.errors import BadMachine, Bug, SpoolrunnerError
 # verb -> (module, one line for the overview)
 VERBS = {
     "init": ("spool", "Make the spool and the storage, or mend their modes."),
+    "validate": ("study", "Tell everything that is wrong with a project.yaml, with lines."),
+    "graph": ("study", "Draw which action of a project.yaml needs which."),
+    "plan": ("study", "Tell what would run, be reused or wait, and why; nothing is changed."),
     "submit": ("spool", "Write a job request into the inbox."),
     "run": ("service", "Run the service; --drain for cron."),
     "status": ("look", "What runs, what waits and why, what ended lately."),
@@ -94,7 +97,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return 2
-    except BrokenPipeError:
+    except SystemExit:  # click's answer to a reader that went away, such as `head`
         return 0
     except Exception as error:  # noqa: BLE001 - scripts must tell our bug from failed work
         return _tell(_as_ours(error))

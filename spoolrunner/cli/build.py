@@ -17,9 +17,11 @@ from spoolrunner.spool.rooms import Rooms
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from spoolrunner.checkout import Studies
     from spoolrunner.executor import Executor
     from spoolrunner.runner.courier import Courier
     from spoolrunner.runner.house import House
+    from spoolrunner.runner.reading import Reader
     from spoolrunner.workspace.storage import Storage
 
 
@@ -60,13 +62,25 @@ def group_id(name: str) -> int | None:
 
 def house(settings: Config, place: Rooms) -> "House":
     """All that the runner is made of. Raises BadMachine if the storage or the spool is unfit."""
-    from spoolrunner.checkout import Studies
     from spoolrunner.runner.house import House
 
     spool_rooms.check_modes(place)
     store = storage(settings)
     store.check(real_data=not settings.dummy_data)
-    studies = Studies(
+    _check_network(settings, place)
+    return House(
+        config=settings,
+        rooms=place,
+        storage=store,
+        studies=studies(settings, place),
+        executors=executors(settings, place),
+    )
+
+
+def studies(settings: Config, place: Rooms) -> "Studies":
+    from spoolrunner.checkout import Studies
+
+    return Studies(
         place.folder / "git",
         locks=place.locks,
         backend=settings.backend,
@@ -76,14 +90,14 @@ def house(settings: Config, place: Rooms) -> "House":
         token=settings.private_repo_access_token or None,
         proxy_domain=settings.github_proxy_domain or None,
     )
-    _check_network(settings, place)
-    return House(
-        config=settings,
-        rooms=place,
-        storage=store,
-        studies=studies,
-        executors=executors(settings, place),
-    )
+
+
+def reader(settings: Config, place: Rooms) -> "Reader":
+    """For those who only look. Raises BadMachine: what it fetches must be the runner's own."""
+    from spoolrunner.runner.reading import Reader
+
+    spool_rooms.check_modes(place)
+    return Reader(studies(settings, place), settings.allowed_images, dummy=settings.dummy_data)
 
 
 def courier(settings: Config, place: Rooms, behind: "Callable[[], set[str]]") -> "Courier | None":

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,9 +10,9 @@ import click
 from spoolrunner.cli import build
 from spoolrunner.errors import BadInput
 from spoolrunner.record import builtins
-from spoolrunner.report import plain
+from spoolrunner.report import stdout
 from spoolrunner.report.overview import overview
-from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
+from spoolrunner.report.sheet import overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status
 from spoolrunner.spool import find
 from spoolrunner.spool.rooms import Rooms
@@ -36,7 +36,7 @@ def status(ctx: click.Context, identifier: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(builtins(now), indent=1))
         return
-    _show(overview_sheet(now))
+    stdout.show(overview_sheet(now))
 
 
 @click.command(epilog="Example: spoolrunner show k7m2x9")
@@ -54,7 +54,7 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
         click.echo(json.dumps(builtins(request), indent=1))
         return
     jobs = find.jobs_meant(request, identifier)
-    _show(request_sheet(request, jobs, _folders(ctx, request)))
+    stdout.show(request_sheet(request, jobs, _folders(ctx, request)))
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")
@@ -76,15 +76,6 @@ def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
             shown += 1
     if not shown:
         raise BadInput("None of its jobs has said anything yet.", kind="no_log")
-
-
-def _show(sheet: Iterable[Block]) -> None:
-    if sys.stdout.isatty():
-        from spoolrunner.report import screen
-
-        screen.show(sheet)
-    else:
-        plain.show(sheet)
 
 
 def _log_of(ctx: click.Context, place: Rooms, job: Job, *, follow: bool) -> Iterator[bytes]:

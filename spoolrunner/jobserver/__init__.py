@@ -20,8 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from requests import PreparedRequest, Response, Session, Timeout
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.exceptions import SSLError
-from urllib3.exceptions import InvalidHeader
-from urllib3.exceptions import TimeoutError as LineTimeout
+from urllib3.exceptions import InvalidHeader, ReadTimeoutError
 
 from spoolrunner import __version__, wire
 from spoolrunner.errors import BadMachine
@@ -278,7 +277,7 @@ def _timed_out(error: Exception) -> bool:
     the error of urllib3 that it wraps."""
     wrapped = error.args[0] if error.args else None
     reason = getattr(wrapped, "reason", wrapped)
-    return isinstance(error, Timeout) or isinstance(reason, LineTimeout)
+    return isinstance(error, Timeout) or isinstance(reason, ReadTimeoutError)
 
 
 def _retry_after_s(response: Response) -> float | None:

@@ -16,8 +16,9 @@ Place = tuple[int, int]
 
 
 class Problem(str):
-    """line, column: see Place. action, key: what it is about, or ""."""
+    """line, column: see Place. action, key: what it is about, or "". text: without the place."""
 
+    text: str = ""
     line: int = 0
     column: int = 0
     action: str = ""
@@ -30,6 +31,7 @@ class Problem(str):
         line, column = place
         where = f"{filename}, line {line}, column {column}" if line else filename
         problem = cls(f"{where}: {text}")
+        problem.text = text
         problem.line, problem.column, problem.action, problem.key = line, column, action, key
         return problem
 

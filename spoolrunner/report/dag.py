@@ -61,7 +61,7 @@ def layout(needs: Needs) -> Iterator[Node]:
             dependants[name].append(action)
     heights = _heights(needs, dependants)
     missing = {action: len(needed) for action, needed in needs.items()}
-    waiting = [(action, "", 0, False) for action in reversed(needs) if not missing[action]]
+    waiting = [(action, "", 0, False) for action in reversed([*needs]) if not missing[action]]
     while waiting:
         action, above, column, branches = waiting.pop()
         below = []

@@ -14,17 +14,16 @@ from functools import partial
 
 from spoolrunner import plan
 from spoolrunner.errors import CannotExpand, SpoolrunnerError, TryLater
-from spoolrunner.index import ActionState
-from spoolrunner.request import Code, Job, Request, Status
+from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner import jobs, launch
 from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.fates import Fates
 from spoolrunner.runner.house import House
+from spoolrunner.runner.known import known
 from spoolrunner.runner.reading import Command, Reading
 from spoolrunner.runner.replanner import Replanner
 from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import registry
-from spoolrunner.workspace import Published
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Planner:
         """In a thread."""
         try:
             workspace = self._house.workspace(request.workspace.name)
-            reading = self._house.reader.read(request, workspace)
+            reading = self._house.reader.read(request, workspace.look)
         except TryLater as error:
             self._tell(request, partial(self._delay, request, error))
         except CannotExpand as error:
@@ -200,20 +199,12 @@ class Planner:
         before: what requests accepted later have scheduled is not looked at (see plan.replan).
         """
         name = request.workspace.name
-        index = registry.find(self._house.rooms, name)
-        known = {
-            action: _known(state, reading.files.get(action))
-            for action, state in (index.actions if index else {}).items()
-        }
-        for other in self._book.requests.values():
-            if other.workspace.name != name or other is request or other.sequence >= before:
-                continue
-            for job in other.jobs:
-                if job.active and not job.cancel and job.action in reading.needs:
-                    known[job.action] = plan.Known(
-                        plan.State(job.status), other.identifier, job.identifier, other.sha or ""
-                    )
-        return known
+        others = (
+            other
+            for other in self._book.requests.values()
+            if other.workspace.name == name and other is not request and other.sequence < before
+        )
+        return known(registry.find(self._house.rooms, name), others, reading)
 
     def replan_dependants(self, request: Request, job: Job) -> None:
         """Others that wait for a job which is cancelled now plan its action as their own."""
@@ -260,16 +251,3 @@ class Planner:
             if any(not state.final for state in states.values()):
                 job.status_code = Code.WAITING_ON_DEPENDENCIES
                 job.status_message = "Waiting on dependencies."
-
-
-def _known(state: ActionState, found: Published | None) -> plan.Known:
-    """What the index says of an action; unread files count as intact until they are staged."""
-    newest = state.newest
-    succeeded = newest.status is Status.SUCCEEDED
-    return plan.Known(
-        plan.State.SUCCEEDED if succeeded else plan.State.FAILED,
-        newest.request,
-        newest.job,
-        newest.sha,
-        plan.Files(found or Published.INTACT),
-    )

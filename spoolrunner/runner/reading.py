@@ -5,7 +5,7 @@ change; it is read again from git's cache when it is asked for after a restart.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spoolrunner import project
@@ -14,7 +14,7 @@ from spoolrunner.errors import CannotExpand
 from spoolrunner.outputs import privacy
 from spoolrunner.project import Project
 from spoolrunner.request import RUN_ALL, Level, Request
-from spoolrunner.workspace import Published, Workspace
+from spoolrunner.workspace import Published
 
 PROJECT_FILE = "project.yaml"
 KEPT = 64
@@ -56,15 +56,18 @@ class Reader:
         self._dummy = dummy
         self._project = functools.lru_cache(KEPT)(self._parse)
 
-    def read(self, request: Request, files: Workspace) -> Reading:
-        """Raises CannotExpand (with its children), TryLater, BadMachine."""
+    def read(self, request: Request, look: Callable[[str], Published]) -> Reading:
+        """look: at the outputs of an action (`Workspace.look`).
+
+        Raises CannotExpand (with its children), TryLater, BadMachine.
+        """
         workspace = request.workspace
         sha = self._studies.resolve(workspace.repo, workspace.branch, request.sha)
         study = self.project(workspace.repo, sha)
         needs = {name: action.needs for name, action in study.actions.items()}
         wanted = _closure(needs, request.requested_actions)
         commands = {name: self._command(study, name) for name in wanted}
-        return Reading(sha, needs, commands, {name: files.look(name) for name in wanted})
+        return Reading(sha, needs, commands, {name: look(name) for name in wanted})
 
     def project(self, repo: str, sha: str) -> Project:
         """The project of a commit that was resolved before."""

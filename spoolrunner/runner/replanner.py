@@ -58,7 +58,7 @@ class Replanner:
         request = waiters[0][0]
         try:
             workspace = self._house.workspace(request.workspace.name)
-            reading = self._house.reader.read(request, workspace)
+            reading = self._house.reader.read(request, workspace.look)
         except TryLater:
             time.sleep(RETRY_S)
             self._house.readers.do(partial(self._read, waiters))

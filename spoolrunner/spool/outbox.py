@@ -139,10 +139,14 @@ def refused(rooms: Rooms) -> list[str]:
 
 
 def note_trouble(rooms: Rooms, sentence: str) -> None:
-    """Why nothing can be sent now, for `status`; "" when all is well. Written when it changes."""
-    if sentence != trouble(rooms):
-        with files.Changes() as disk:
+    """Why nothing can be sent now, for `status`; "" when all is well. Noted when it changes."""
+    if sentence == trouble(rooms):
+        return
+    with files.Changes() as disk:
+        if sentence:
             disk.write(rooms.outbox / TROUBLE, to_json(sentence))
+        else:
+            disk.remove(rooms.outbox / TROUBLE)
 
 
 def trouble(rooms: Rooms) -> str:

@@ -65,26 +65,37 @@ class Workspace:
 
     def look(self, action: str) -> Published:
         """Are its published outputs still what they were? Reads only files that were touched."""
+        published, renewed = self._examine(action)
+        if renewed:
+            self._ledger.mark(action, *renewed)
+        return published
+
+    def peek(self, action: str) -> Published:
+        """As `look`, but remembers nothing: for those who are not the mover."""
+        return self._examine(action)[0]
+
+    def _examine(self, action: str) -> tuple[Published, tuple[str, dict[str, Mark]] | None]:
+        """And, if files were touched but not changed: whose they are and their new marks."""
         state = self.index().actions.get(action)
         if state is None or state.published is None:
-            return Published.GONE
+            return Published.GONE, None
         marks = {}
         try:
             with Tree(self._places.high) as tree:
                 for path, mark in state.outputs.items():
                     marks[path] = _look_again(tree, path, mark)
         except (FileNotFoundError, NotADirectoryError):
-            return Published.GONE if state.outputs else Published.INTACT
+            return (Published.GONE if state.outputs else Published.INTACT), None
         except OSError as error:
             if error.errno == errno.EINVAL:  # no longer a regular file
-                return Published.CHANGED
+                return Published.CHANGED, None
             raise
         if any(found is None for found in marks.values()):
-            return Published.CHANGED
+            return Published.CHANGED, None
         renewed = {path: mark for path, mark in marks.items() if mark}
         if renewed != state.outputs:
-            self._ledger.mark(action, state.published.job, renewed)
-        return Published.INTACT
+            return Published.INTACT, (state.published.job, renewed)
+        return Published.INTACT, None
 
     def stage(self, job: JobFolder, needs: Sequence[Need]) -> None:
         """Copy the outputs of the needed jobs into a laid-out job folder and hand it to the job.

@@ -17,9 +17,9 @@ from spoolrunner.cli import main
 NOBODY = 65534
 
 if __name__ == "__main__":
-    for module in pkgutil.walk_packages(spoolrunner.__path__, "spoolrunner."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    names = [each.name for each in pkgutil.walk_packages(spoolrunner.__path__, "spoolrunner.")]
+    for name in {*names, "filelock"} - {"spoolrunner.__main__"}:  # lock loads it when it is needed
+        importlib.import_module(name)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

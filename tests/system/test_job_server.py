@@ -1,7 +1,10 @@
 """With a job-server: requests come in through the one door, and it hears of every end."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,9 @@ from tests.rig.jobserver import JobServer
 from tests.site import Site, head
 from tests.system.conftest import NewSite
 
+POLL_S = 1.0
+GRACE_S = 1.0
+BUSY_S = 2.0  # two cores, and other tests on them
 QUICK = """\
 version: "4.0"
 actions:
@@ -46,8 +52,8 @@ def joined(new_site: NewSite, server: JobServer) -> Site:
         USING_DUMMY_DATA_BACKEND="true",
         JOB_SERVER_ENDPOINT=server.endpoint,
         JOB_SERVER_TOKEN=server.token("test"),
-        POLL_INTERVAL="1",
-        STOP_GRACE="1s",
+        POLL_INTERVAL=f"{POLL_S:g}",
+        STOP_GRACE=f"{GRACE_S:g}s",
     )
 
 
@@ -83,16 +89,52 @@ def test_a_failure_is_told_in_our_words_with_a_reference_that_finds_the_log(
     assert "canary" in joined.do("logs", reference)
 
 
-def test_cancelled_there_it_stops_here(joined: Site, server: JobServer) -> None:
+def seconds(job: dict[str, str], begun: str, ended: str) -> float:
+    first, last = (datetime.fromisoformat(job[name]) for name in (begun, ended))
+    return (last - first).total_seconds()
+
+
+def test_an_end_is_known_there_within_two_polls_and_the_jobs_own_time(
+    joined: Site, server: JobServer
+) -> None:
+    study = joined.study({"project.yaml": QUICK})
+    joined.start()
+    joined.until(lambda: server.is_seen("test"), 20)
+    begun_s = time.monotonic()
+    identifier = asked(server, study, "first")
+    joined.until(lambda: server.request_status(identifier) == "succeeded", 20)
+    took_s = time.monotonic() - begun_s
+    own_s = seconds(joined.jobs(identifier)["first"], "started_at", "completed_at")
+    assert took_s < 2 * POLL_S + own_s + BUSY_S
+
+
+def test_cancelled_there_it_is_asked_within_a_poll_and_gone_within_the_grace(
+    joined: Site, server: JobServer
+) -> None:
     study = joined.study({"project.yaml": QUICK})
     joined.start()
     identifier = asked(server, study, "endless")
     joined.until(lambda: server.request_status(identifier) == "running", 20)
     begun_s = time.monotonic()
     server.cancel(identifier)
+    joined.until(lambda: not is_active(joined, identifier) or "cancel" in is_told(joined), 20)
+    asked_s = time.monotonic() - begun_s
+    joined.finished(identifier, 20)
+    gone_s = time.monotonic() - begun_s
     joined.until(lambda: server.request_status(identifier) == "failed", 20)
-    assert time.monotonic() - begun_s < 10
     assert server.jobs(identifier)[0].status_code == "cancelled_by_user"
+    assert asked_s < POLL_S + 1 + BUSY_S
+    assert gone_s < POLL_S + 1 + GRACE_S + BUSY_S
+
+
+def is_active(joined: Site, identifier: str) -> bool:
+    return (joined.spool / "running" / f"{identifier}.json").exists()
+
+
+def is_told(joined: Site) -> str:
+    """What the active requests' jobs say that they are at."""
+    texts = [path.read_text() for path in (joined.spool / "running").glob("[!.]*.json")]
+    return "cancel" if any("Asked to stop." in text for text in texts) else ""
 
 
 def test_what_is_refused_is_told_and_not_listed_for_ever(joined: Site, server: JobServer) -> None:
@@ -118,7 +160,7 @@ def test_an_end_is_sent_when_the_server_is_back(joined: Site, server: JobServer)
     assert "reports" in joined.do("status")
     server.start()
     joined.until(lambda: server.request_status(identifier) == "succeeded", 60)
-    joined.until(lambda: not list((joined.spool / "outbox").glob("*.json")), 20)
+    joined.until(lambda: not list((joined.spool / "outbox").glob("[!.]*.json")), 20)
 
 
 def test_a_request_dropped_by_hand_is_nobodys_business_there(
@@ -128,7 +170,7 @@ def test_a_request_dropped_by_hand_is_nobodys_business_there(
     joined.do("submit", str(study), "first")
     joined.drain()
     assert server.posts == []
-    assert list((joined.spool / "outbox").glob("*.json")) == []
+    assert list((joined.spool / "outbox").glob("[!.]*.json")) == []
 
 
 def test_a_finished_request_listed_again_is_answered_and_not_run_again(
@@ -164,3 +206,43 @@ def test_kill_says_who_it_was(joined: Site, server: JobServer) -> None:
     joined.do("kill", identifier)
     joined.until(lambda: server.request_status(identifier) == "failed", 20)
     assert server.jobs(identifier)[0].status_code == "killed_by_admin"
+
+
+def test_beside_the_service_a_sync_stands_by_and_takes_over_when_it_dies(
+    joined: Site, server: JobServer
+) -> None:
+    study = joined.study({"project.yaml": QUICK})
+    runner = joined.start()
+    joined.until(lambda: server.is_seen("test"), 20)
+    words = [sys.executable, "-m", "spoolrunner", "sync"]
+    with (joined.folder / "sync.log").open("w") as log:
+        sync = subprocess.Popen(words, env=joined.environment(), stdout=log, stderr=log)
+    try:
+        first = asked(server, study, "first")
+        joined.until(lambda: server.request_status(first) == "succeeded", 20)
+        runner.kill()
+        runner.wait()
+        second = asked(server, study, "second")
+        drop = joined.spool / "inbox" / f"job-server-{second}.json"
+        joined.until(drop.exists, 20)
+        joined.start()
+        joined.until(lambda: server.request_status(second) == "succeeded", 20)
+    finally:
+        sync.kill()
+        sync.wait()
+    for job in [*server.jobs(first), *server.jobs(second)]:
+        assert server.history(job.identifier)[0] == "pending"
+        assert server.history(job.identifier).count("succeeded") == 1
+
+
+def test_a_refused_report_is_shown_by_status(joined: Site, server: JobServer) -> None:
+    study = joined.study({"project.yaml": QUICK})
+    identifier = asked(server, study, "first")
+    server.misbehave("400", "POST", times=None)
+    joined.drain()
+    shown = [line for line in joined.do("status").splitlines() if line.startswith("refused")]
+    assert identifier in shown[0]
+    server.behave()
+    joined.drain()
+    assert server.request_status(identifier) == "succeeded"
+    assert "outbox/refused" not in joined.do("status")
