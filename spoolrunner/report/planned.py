@@ -116,10 +116,10 @@ def _source(need: Need, verdict: str) -> Source:
 def _existing(one: Existing, verdict: str) -> Verdict:
     if verdict == "reuse":
         why = Why.REUSED
-        reason = f"made at commit {one.sha[:7]} by job {one.job} of request {one.request}"
+        reason = f"made at commit {one.sha[:7]}, job {one.job}"
     else:
         why = Why.AWAITED
-        reason = f"scheduled as job {one.job} of request {one.request}"
+        reason = f"request {one.request} has it scheduled"
     return Verdict(
         action=one.action,
         verdict=verdict,

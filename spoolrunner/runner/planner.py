@@ -56,8 +56,9 @@ class Planner:
 
     @property
     def busy(self) -> bool:
-        """Is a request being read, planned or retried?"""
-        return bool(self._reading or self._readings or self._delayed or self._replanner.busy)
+        """Is a request being read or planned? One that waits for its repository to be reachable is
+        not: cron comes again."""
+        return bool(self._reading or self._readings or self._replanner.busy)
 
     def due_s(self) -> Iterator[float]:
         """In how many seconds each delayed request is tried again."""

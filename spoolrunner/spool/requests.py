@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spoolrunner import files
-from spoolrunner.errors import BadMachine
-from spoolrunner.record import Record, from_json, to_json
+from spoolrunner.errors import BadMachine, BadRequest
+from spoolrunner.record import Record, from_json, parse_foreign, to_json
 from spoolrunner.request import FORMAT, Request
 from spoolrunner.spool.rooms import Rooms
 
 RECENT = 50
+NEWER = "newer_format"
 SEQUENCES_RESERVED = 1000
 
 
@@ -55,6 +56,8 @@ class Requests:
             try:
                 request = self._checked(path)
             except BadMachine as error:
+                if error.kind == NEWER:
+                    raise  # a step back of our own version: its jobs are not ours to sweep away
                 unreadable.append((path, error.message))
                 continue
             self._remember(request.identifier)
@@ -191,11 +194,32 @@ class Requests:
 
 
 def read(path: Path) -> Request:
-    """Raises BadMachine if it is torn or of a newer format, FileNotFoundError."""
-    request = from_json(path.read_bytes(), Request, str(path))
+    """Raises BadMachine if it is torn or of a newer format (NEWER), FileNotFoundError."""
+    data = path.read_bytes()
+    try:
+        request = from_json(data, Request, str(path))
+    except BadMachine as error:
+        raise _newer(path) if _format_of(data) > FORMAT else error from error
     if request.format > FORMAT:
-        raise BadMachine(f"{path} was written by a newer spoolrunner.", kind="newer_format")
+        raise _newer(path)
     return request
+
+
+def _newer(path: Path) -> BadMachine:
+    return BadMachine(
+        f"{path} was written by a newer spoolrunner.",
+        kind=NEWER,
+        hint="Go on with that version; this one leaves the spool as it is.",
+    )
+
+
+def _format_of(data: bytes) -> int:
+    """The format a file says it has, 0 if it says nothing."""
+    try:
+        found = parse_foreign(data).get("format")
+    except BadRequest:
+        return 0
+    return found if isinstance(found, int) else 0
 
 
 def _mark(about: os.stat_result) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ called from any thread, but one process has at most one Workspace for each folde
 Knows: files, beneath, reflink and the words. Never projects' text, executors or the spool's rooms.
 """
 
+import contextlib
 import errno
 import os
 import threading
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from spoolrunner import files, release
 from spoolrunner.beneath import Tree
-from spoolrunner.errors import TryLater
+from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
 from spoolrunner.manifest import Journal, Provenance
 from spoolrunner.outputs import Pattern
@@ -209,10 +210,13 @@ def _read_journal(path: Path) -> Journal | None:
 
 
 def unfinished(storage: Storage) -> list[tuple[str, Journal]]:
-    """Every publication that was begun: (workspace folder, journal). Each is to be finished."""
+    """Every publication that was begun: (workspace folder, journal). Each is to be finished.
+
+    A torn one is left for `check`: its action stays unread, the others are finished.
+    """
     found = []
     for path in sorted(storage.journals.glob("*/[!.]*.json")):
-        journal = _read_journal(path)
-        if journal is not None:
-            found.append((path.parent.name, journal))
+        with contextlib.suppress(BadMachine):
+            if journal := _read_journal(path):
+                found.append((path.parent.name, journal))
     return found

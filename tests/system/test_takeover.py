@@ -168,3 +168,11 @@ def _started(site: Site, identifier: str) -> bool:
 def _spool8(site: Site) -> str:
 
     return json.loads((site.spool / "SPOOL.json").read_bytes())["id"][:8]
+
+
+def test_a_spool_with_requests_of_a_newer_version_is_left_as_it_is(site: Site) -> None:
+    path = site.spool / "running" / "r1.json"
+    path.write_text('{"format": 99, "identifier": "r1", "what": "ever"}')
+    done = site.try_to("run", "--drain")
+    assert (done.returncode, "newer" in done.stderr) == (4, True)
+    assert path.exists()
