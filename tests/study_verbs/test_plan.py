@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from spoolrunner.record import to_json
 from spoolrunner.request import Request, WorkspaceRef
-from tests.site import Site, commit, head
+from tests.site import Site, commit, git, head
+from tests.system.conftest import NewSite
 
 STUDY = """\
 version: 5
@@ -30,6 +32,15 @@ actions:
     needs: [model, broken]
     outputs: {moderately_sensitive: {it: paper.csv}}
 """
+
+RECORDS = """\
+version: 5
+actions:
+  records:
+    run: ehrql:v1 generate-dataset d.py --output output/d.csv
+    outputs: {highly_sensitive: {it: output/d.csv}}
+"""
+URL = "mssql://user:canary-password@db.example/records"
 
 
 @pytest.fixture
@@ -133,6 +144,7 @@ def test_beside_a_live_runner_what_is_scheduled_is_waited_for(site: Site, study:
     site.until(lambda: (site.spool / "running/r1.json").exists() and site.active("r1")["jobs"])
     plan = planned(site, study, "model", "--workspace", "ws")
     assert verdicts(plan) == {"model": ("run", "asked_for"), "cohort": ("wait", "awaited")}
+    assert plan["before"] == []  # it is planned already
     job = site.active("r1")["jobs"][0]["identifier"]
     assert plan["actions"][0]["needs"] == [
         {"action": "cohort", "verdict": "wait", "request": "r1", "job": job}
@@ -172,3 +184,40 @@ def test_what_would_be_refused_is_refused_with_the_same_kind(site: Site, study: 
         done = site.try_to("plan", str(study), *words)
         assert (done.returncode, done.stdout) == (3, ""), words
         assert f"[{kind}, exit 3]" in done.stderr
+
+
+def test_a_database_that_is_not_here_refuses_what_would_read_it(
+    new_site: NewSite, folder: Path
+) -> None:
+    mirror = folder / "mirror"
+    mirror.mkdir(mode=0o755)
+    site = new_site(
+        BACKEND="tpp",
+        EXECUTOR="docker",  # which nobody asks: no engine is needed to plan
+        GIT_MIRROR_DIR=str(mirror),
+        HIGH_PRIVACY_STORAGE_BASE=str(folder / "high"),
+        MEDIUM_PRIVACY_STORAGE_BASE=str(folder / "medium"),
+    )
+    study = site.study({"project.yaml": RECORDS})
+    git(study, "clone", "-q", "--bare", ".", str(mirror / "opensafely/study.git"))
+    words = ("plan", "https://github.com/opensafely/study", "records", "--db", "full", "--json")
+    done = site.try_to(*words)
+    assert (done.returncode, "[database_not_configured, exit 3]" in done.stderr) == (3, True)
+    site.settings["FULL_DATABASE_URL"] = URL
+    done = site.try_to(*words)
+    assert json.loads(done.stdout)["actions"][0]["database"] is True
+    assert "canary" not in done.stdout + done.stderr
+    (folder / "high/SPOOLRUNNER-STORAGE.json").unlink()  # a disk that is not mounted
+    done = site.try_to(*words)
+    assert (done.returncode, "storage_missing" in done.stderr) == (4, True)
+
+
+def test_another_user_than_the_runner_s_may_not_fetch_into_its_cache(
+    site: Site, study: Path
+) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a folder to another user")
+    os.chown(site.spool / "running", 65534, -1)
+    done = site.try_to("plan", str(study), "model")
+    assert (done.returncode, "[bad_mode, exit 4]" in done.stderr) == (4, True)
+    assert not (site.spool / "git").exists()
