@@ -16,6 +16,10 @@ from spoolrunner.runner.book import Book
 log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+STOPPED = {
+    Code.TIMED_OUT: "Stopped: it took too long.",
+    Code.DISK_LIMIT: "Stopped: it wrote too much to disk.",
+}
 
 
 class Diary:
@@ -51,9 +55,9 @@ class Diary:
             status_message="Running.",
         )
 
-    def takes_too_long(self) -> None:
+    def takes_too_much(self, limit: Code) -> None:
         """Before it is stopped: a runner killed in between must not take that for its own end."""
-        self.note(status_code=Code.TIMED_OUT, status_message="Stopped: it took too long.")
+        self.note(status_code=limit, status_message=STOPPED[limit])
 
     def publishing(self) -> None:
         self.note(

@@ -21,6 +21,7 @@ from spoolrunner.runner.diary import Diary, is_full
 from spoolrunner.runner.house import House
 from spoolrunner.runner.results import End, Results
 from spoolrunner.verdict import Cause
+from spoolrunner.workspace import Gauge
 
 LOOK_AGAIN_S = 60.0
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
@@ -202,17 +203,24 @@ class Line:
 
     def _wait(self) -> End | None:
         """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
+        gauge = self._results.gauge(self.name)
         while isinstance(look := self._executor.look(self.name), Running):
-            left_s = self._time_left_s()
-            if self.job.cancel or left_s <= 0:
-                if not self.job.cancel:
-                    self._diary.takes_too_long()
+            limit = None if self.job.cancel else self._limit_passed(gauge)
+            if limit:
+                self._diary.takes_too_much(limit)
+            if limit or self.job.cancel:
                 self._executor.stop(self.name, self._house.config.stop_grace_s)
             else:
-                self._executor.wait(self.name, min(left_s, LOOK_AGAIN_S))
+                again_s = min(self._time_left_s(), gauge.look_again_s, LOOK_AGAIN_S)
+                self._executor.wait(self.name, max(again_s, 0))
         if isinstance(look, Absent) or self._ended_by_reboot(look):
             return None
         return End(look, self._cause(look))
+
+    def _limit_passed(self, gauge: Gauge) -> Code | None:
+        if self._time_left_s() <= 0:
+            return Code.TIMED_OUT
+        return Code.DISK_LIMIT if gauge.is_over() else None
 
     def _time_left_s(self) -> float:
         """Of JOB_TIMEOUT. By the monotonic clock, which starts anew with the machine."""
@@ -228,8 +236,8 @@ class Line:
     def _cause(self, look: Exit) -> Cause:
         if self.job.cancel:
             return Cause(self.job.cancel)
-        if self.job.status_code is Code.TIMED_OUT:
-            return Cause.TIME
+        if self.job.status_code in (Code.TIMED_OUT, Code.DISK_LIMIT):
+            return Cause(self.job.status_code)
         return Cause.MEMORY if look.reason == Cause.MEMORY else Cause.OWN
 
     def _wait_for_image(self) -> Outcome | None:

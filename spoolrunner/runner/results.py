@@ -17,7 +17,7 @@ from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_o
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.house import House
 from spoolrunner.verdict import Cause, Ending, verdict
-from spoolrunner.workspace import Collected, Workspace
+from spoolrunner.workspace import Collected, Gauge, Workspace
 
 OUTCOME_BYTES = 1 << 30
 STOPPED_BY_PEOPLE = (Cause.USER, Cause.ADMIN)
@@ -73,6 +73,10 @@ class Results:
         return launch.launch(
             self._house.config, self._request, self._job, name, folder.workspace, folder.log
         )
+
+    def gauge(self, name: str) -> Gauge:
+        limit_bytes = self._house.config.job_disk_limit_bytes
+        return Gauge(self._house.storage.job(name).workspace, limit_bytes)
 
     def collect(self, name: str, executor: Executor, end: End) -> Outcome:
         """Everything of the job has stopped: what did it leave? Written before a file moves."""
@@ -163,6 +167,7 @@ class Results:
         limits = {
             Cause.MEMORY: f"{config.default_job_memory_limit_bytes / 2**30:.2f}GB",
             Cause.TIME: _duration(config.job_timeout_s),
+            Cause.DISK: f"{config.job_disk_limit_bytes / 2**30:.2f}GB",
         }
         uses_db = launch.uses_database(config, self._job)
         return Ending(end.exit.status, end.cause, limits.get(end.cause, ""), uses_db)

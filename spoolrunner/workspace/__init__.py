@@ -29,11 +29,12 @@ from spoolrunner.record import changed, from_json, to_json
 from spoolrunner.request import Need, Outcome
 from spoolrunner.workspace import collecting, publishing, staging
 from spoolrunner.workspace.collecting import Collected
+from spoolrunner.workspace.gauge import Gauge
 from spoolrunner.workspace.ledger import Ledger, Placed
 from spoolrunner.workspace.places import Places
 from spoolrunner.workspace.storage import JobFolder, Storage
 
-__all__ = ["Collected", "JobFolder", "Published", "Storage", "Workspace", "unfinished"]
+__all__ = ["Collected", "Gauge", "JobFolder", "Published", "Storage", "Workspace", "unfinished"]
 
 _JOURNAL_BYTES = 1 << 30
 

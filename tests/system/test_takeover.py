@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from functools import partial
 
 from tests.rig.engine import Engine
@@ -37,6 +38,19 @@ actions:
     needs: [endless]
     outputs:
       highly_sensitive: {o: b.csv}
+"""
+
+GREEDY = """\
+version: "4.0"
+actions:
+  greedy:
+    run: python:v2 sh -c "while sleep 0.1; do head -c 1M /dev/urandom >> big.bin; done"
+    outputs:
+      highly_sensitive: {o: big.bin}
+  modest:
+    run: python:v2 sh -c "head -c 15M /dev/urandom > small.bin; sleep 3"
+    outputs:
+      highly_sensitive: {o: small.bin}
 """
 
 
@@ -138,6 +152,17 @@ def test_a_job_that_takes_too_long_is_stopped(site: Site) -> None:
     site.drop(site.request(study, "endless", identifier="r1"))
     site.drain()
     assert site.statuses("r1") == {"endless": "timed_out"}
+
+
+def test_a_job_that_fills_the_disk_is_stopped_and_no_other(site: Site) -> None:
+    site.settings |= {"JOB_DISK_LIMIT": "20M", "STOP_GRACE": "1s", "MAX_WORKERS": "2"}
+    study = site.study({"project.yaml": GREEDY})
+    site.drop(site.request(study, "run_all", identifier="r1"))
+    begun_s = time.monotonic()
+    site.drain()
+    assert site.statuses("r1") == {"greedy": "disk_limit", "modest": "succeeded"}
+    assert "(limit was 0.02GB)" in site.jobs("r1")["greedy"]["status_message"]
+    assert time.monotonic() - begun_s < 30
 
 
 def test_out_of_memory_is_told_apart(docker_site: Site) -> None:
