@@ -208,6 +208,10 @@ class Config:
         "what stands before the name of an image")
     allowed_images: tuple[str, ...] = _of("ALLOWED_IMAGES", units.names, JOB_IMAGES,
         "runtimes that may be used")
+    image_digests: Path | None = _of("IMAGE_DIGESTS", units.maybe_path, "",
+        "file of lines `NAME:TAG sha256:ID`: only these images run, and only as these ids")
+    writable_images: tuple[str, ...] = _of("WRITABLE_IMAGES", units.names, "stata-mp",
+        "runtimes that may write in their own image; for all others it is read-only")
     image_wait_s: float = _of("IMAGE_WAIT", units.seconds, "24h",
         "how long a job waits for an image that is not here")
     stata_license: str = _secret("STATA_LICENSE", "given to `stata-mp`")

@@ -25,7 +25,7 @@ class Limits:
 class Launch:
     """All an executor needs to begin one attempt of one job.
 
-    image: as the engine knows it, e.g. ghcr.io/opensafely-core/python:v2.
+    image: as the engine knows it, e.g. ghcr.io/opensafely-core/python:v2, or its id.
     arguments: what follows the image on its command line (the image has its own entry point).
     environment: may hold secrets; never put it on a command line, never log it.
     folder: a folder of the host, the job sees it as /workspace, writable, its working directory.
@@ -33,6 +33,7 @@ class Launch:
     network: the name of the engine's network, or "" for none at all.
     hosts: names the job may resolve -> addresses (with a network only).
     user: (uid, gid) of the job.
+    writable_root: may it write in the image's own folders? Else only in /workspace and /tmp.
     strict: what can't be enforced must be refused (real data); else it may be left out with
         a warning by `shortcomings`.
     """
@@ -48,6 +49,7 @@ class Launch:
     limits: Limits = Limits()
     network: str = ""
     hosts: Mapping[str, str] = field(default_factory=dict)
+    writable_root: bool = False
     strict: bool = True
 
 

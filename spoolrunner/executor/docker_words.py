@@ -42,6 +42,7 @@ def confines(launch: Launch, processors: int) -> dict[str, Any]:
         "init": True,  # a job that is process 1 itself would ignore signals (reference/rig.md 7)
         "mounts": [{"Type": "bind", "Source": str(launch.folder), "Target": "/workspace"}],
         "tmpfs": {"/tmp": "rw,exec,nosuid,nodev,mode=1777"},  # HOME too; exec: R builds there
+        "read_only": not launch.writable_root,  # what is written elsewhere no disk limit would see
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "nano_cpus": int(min(limits.cpus, processors) * 1e9) or None,

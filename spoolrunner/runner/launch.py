@@ -10,27 +10,46 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from spoolrunner import project
 from spoolrunner.config import Config
 from spoolrunner.errors import CannotExpand
 from spoolrunner.executor import Launch, Limits
 from spoolrunner.request import Job, Request
+from spoolrunner.runner.trust import trusted
 
 PRESTO = "PRESTO_TLS"
 
 
 def image_of(config: Config, job: Job) -> str:
-    """The image as the engine knows it."""
-    return f"{config.docker_registry}/{shlex.split(job.run_command)[0]}"
+    """The image by its name, as people know it."""
+    return f"{config.docker_registry}/{_name_of(job)}"
+
+
+def image_to_run(config: Config, job: Job) -> str:
+    """The same as the engine is asked for it: by its id where the operator keeps a list of them.
+
+    Raises Refused (kind "no_image").
+    """
+    if config.image_digests is None:
+        return image_of(config, job)
+    return trusted(config.image_digests, _name_of(job))
+
+
+def _name_of(job: Job) -> str:
+    return shlex.split(job.run_command)[0]
 
 
 def launch(
     config: Config, request: Request, job: Job, name: str, folder: Path, log: Path
 ) -> Launch:
-    """folder: what the job sees as /workspace. Raises CannotExpand if its database isn't here."""
+    """folder: what the job sees as /workspace.
+
+    Raises CannotExpand if its database isn't here, Refused if its image isn't trusted.
+    """
     database = uses_database(config, job)
     return Launch(
         name=name,
-        image=image_of(config, job),
+        image=image_to_run(config, job),
         arguments=tuple(shlex.split(job.run_command)[1:]),
         folder=folder,
         log=log,
@@ -45,6 +64,7 @@ def launch(
         ),
         network=config.database_access_network if database else "",
         hosts=_hosts(database_url(config, request)) if database else {},
+        writable_root=project.image_of([_name_of(job)])[0] in config.writable_images,
         strict=not config.dummy_data,
     )
 

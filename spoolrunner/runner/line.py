@@ -139,7 +139,7 @@ class Line:
                 end = self._see_through()
             except (Refused, BadInput) as error:
                 if error.kind == "no_image":
-                    return self._wait_for_image()
+                    return self._wait_for_image(error)
                 return self._results.refused(self.name, error)
             if end is not None:
                 return self._results.collect(self.name, self._executor, end)
@@ -173,9 +173,9 @@ class Line:
             self._diary.ended(self._results.cancelled())
             return False
         executor = self._house.executor(self._house.executor_name)
-        image = launch.image_of(self._house.config, self.job)
-        if not executor.image_id(image):
-            raise Refused(f"The image {image} is not here.", kind="no_image")
+        if not executor.image_id(launch.image_to_run(self._house.config, self.job)):
+            image = launch.image_of(self._house.config, self.job)
+            raise Refused(f"Waiting for the image {image} to be loaded.", kind="no_image")
         attempt = self.job.attempt + 1
         self._results.lay_out(self._name_of(attempt))
         self._diary.note(
@@ -240,12 +240,12 @@ class Line:
             return Cause(self.job.status_code)
         return Cause.MEMORY if look.reason == Cause.MEMORY else Cause.OWN
 
-    def _wait_for_image(self) -> Outcome | None:
-        image = launch.image_of(self._house.config, self.job)
+    def _wait_for_image(self, why: SpoolrunnerError) -> Outcome | None:
         if clock.age_s(self.job.created_at) > self._house.config.image_wait_s:
+            image = launch.image_of(self._house.config, self.job)
             return self._results.no_image(self.name, image)
         self._house.hold(self.job, HOLD_S)
-        self._again(Code.WAITING_ON_IMAGE, f"Waiting for the image {image} to be loaded.")
+        self._again(Code.WAITING_ON_IMAGE, why.message)
         return None
 
     def _again(self, code: Code, message: str, **fields: object) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,11 +66,33 @@ def test_a_container_may_do_next_to_nothing(engine: Engine, house: House) -> Non
     host = made["HostConfig"]
     assert (host["NetworkMode"], host["CapDrop"], host["CapAdd"]) == ("none", ["ALL"], None)
     assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["ReadonlyRootfs"] is True
     assert (host["Init"], host["Privileged"], host["Devices"] or []) == (True, False, [])
     assert (host["PidMode"], host["IpcMode"], host["UTSMode"]) == ("", "private", "")
     assert made["Config"]["User"] == f"{USER[0]}:{USER[1]}"
     [mount] = [one for one in made["Mounts"] if one["Type"] == "bind"]
     assert (mount["Source"], mount["Destination"]) == (str(launch.folder), "/workspace")
+
+
+@pytest.mark.parametrize(("writable", "status"), [(False, 1), (True, 0)])
+def test_a_job_writes_in_its_image_only_where_that_is_allowed(
+    house: House, writable: bool, status: int
+) -> None:
+    user = (os.geteuid(), os.getegid())  # one whom the image's own modes would let write
+    launch = house.launch("sh", "-c", "touch /in-the-image", user=user, writable_root=writable)
+    assert house.run(launch).status == status
+
+
+def test_a_job_may_write_in_its_workspace_and_in_tmp(house: House) -> None:
+    script = "touch /workspace/a /tmp/b $HOME/c /dev/shm/d"
+    assert house.run(house.launch("sh", "-c", script)).status == 0
+
+
+def test_an_image_may_be_named_by_its_id(house: House) -> None:
+    image_id = house.executor.image_id(images.BUSYBOX)
+    launch = house.launch("true", image=image_id)
+    house.executor.start(launch)
+    assert house.end_of(launch).image_id == image_id
 
 
 def test_more_processors_than_there_are_is_all_there_are(house: House) -> None:
