@@ -48,6 +48,7 @@ def confines(launch: Launch, processors: int) -> dict[str, Any]:
         "nano_cpus": int(min(limits.cpus, processors) * 1e9) or None,
         "mem_limit": limits.memory_bytes or None,
         "memswap_limit": limits.memory_bytes or None,  # memory and swap together: so no swap
+        "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],  # a dump would hold patients' data
         "pids_limit": limits.pids or None,
         "log_config": _log(limits.log_bytes),
     }
