@@ -332,6 +332,7 @@ def has_ended(pid: int) -> bool:
         os.close(handle)
 
 
+@pytest.mark.attack("git's token shows on a command line, in a file or a message")
 def test_the_token_is_on_no_command_line_in_no_file_and_in_no_message(
     make: Make, host: GitHost, org: str, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_a_commit_that_is_known_needs_neither_network_nor_git(
     assert later.resolve(repo, "main", sha) == sha
 
 
+@pytest.mark.attack("a commit is only on a pull request")
 def test_a_commit_that_only_a_pull_request_holds_is_refused(
     studies: Studies, host: GitHost, org: str
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_commit_that_only_a_pull_request_holds_is_refused(
     assert refused(studies, repo, "refs/pull/7/head", None) == "no_such_branch"
 
 
+@pytest.mark.attack("a commit was forced away from its branch")
 def test_a_commit_that_was_forced_away_is_refused_though_it_can_be_fetched(
     studies: Studies, host: GitHost, org: str
 ) -> None:
@@ -77,6 +79,7 @@ def test_a_commit_that_was_forced_away_is_refused_though_it_can_be_fetched(
     )
 
 
+@pytest.mark.attack("a commit is on another branch")
 def test_a_commit_of_another_branch_is_refused(studies: Studies, host: GitHost, org: str) -> None:
     study = host.create(f"{org}/study")
     base = study.commit({"a": "1"})
@@ -108,6 +111,7 @@ def test_a_commit_that_does_not_exist_is_refused(
     assert refused(studies, f"https://github.com/{org}/study", "main", sha) == "no_such_commit"
 
 
+@pytest.mark.attack("a branch is none")
 @pytest.mark.parametrize(
     "branch",
     ["nope", "", "-x", "--upload-pack=x", "a b", "a..b", "m*", "ma[i]n", "main^{}", "HEAD", "a\nb",
@@ -138,6 +142,7 @@ def test_a_private_repository_needs_the_token(make: Make, host: GitHost, org: st
     assert caught.value.kind == "token_refused"
 
 
+@pytest.mark.attack("a repository redirects elsewhere")
 def test_a_repository_that_was_renamed_is_not_followed(
     studies: Studies, host: GitHost, org: str
 ) -> None:
@@ -158,6 +163,7 @@ def test_the_real_name_of_github_gets_the_token_too(
     assert set(tunnel.asked) == {"github.com:443"}
 
 
+@pytest.mark.attack("a repository is at {repo}")
 @pytest.mark.parametrize(
     "repo",
     ["https://github.com/evil/study", "http://github.com/opensafely/study", "git@github.com:o/s",
@@ -180,12 +186,14 @@ def test_an_address_of_an_allowed_organisation_is_fine_in_any_spelling(make: Mak
         studies.check_address(f"https://github.com/{name}")
 
 
+@pytest.mark.attack("the list of organisations is empty")
 def test_no_organisation_at_all_allows_none(make: Make) -> None:
     with pytest.raises(CannotExpand) as caught:
         make(allowed_orgs=[]).check_address("https://github.com/opensafely/study")
     assert "ALLOWED_GITHUB_ORGS is empty" in caught.value.public
 
 
+@pytest.mark.attack("a password in a repository's address is repeated")
 def test_a_password_in_an_address_is_not_repeated(make: Make) -> None:
     with pytest.raises(CannotExpand) as caught:
         make().check_address("https://jane:secret@github.com/opensafely/study")

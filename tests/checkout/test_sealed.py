@@ -106,6 +106,7 @@ def test_the_mirror_is_checked_as_github_is(make: Make, study: Repository, mirro
         assert caught.value.kind == kind
 
 
+@pytest.mark.attack("others can write in the git mirror")
 @pytest.mark.usefixtures("root_needed")
 @pytest.mark.parametrize("place", [".", "opensafely", "opensafely/study.git", "refs", "refs/heads",
                                    "refs/heads/main", "objects", "HEAD", "config"])  # fmt: skip
@@ -126,6 +127,7 @@ def test_a_mirror_that_others_can_write_in_is_refused(
     assert make(mirror=mirror).resolve(STUDY, "main", None)
 
 
+@pytest.mark.attack("the git mirror is reached through a link")
 def test_a_mirror_reached_through_a_link_is_refused(
     make: Make, study: Repository, mirror: Path, tmp_path: Path
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_reusable_action_is_found_by_its_tag(make: Make, mirror: Path, tmp_pat
         studies.resolve(found.repo, "main", found.sha)
 
 
+@pytest.mark.attack("a reusable action is not on its organisation's main")
 def test_a_reusable_action_must_be_on_main_at_a_tag(make: Make, mirror: Path) -> None:
     action = Repository(mirror / "opensafely-actions" / "km.git")
     main = action.commit({"action.yaml": "x"})
@@ -207,6 +210,7 @@ def test_a_reusable_action_must_be_on_main_at_a_tag(make: Make, mirror: Path) ->
         assert (image, tag, caught.value.kind) == (image, tag, kind)
 
 
+@pytest.mark.attack("a reusable action's tag is moved")
 def test_a_tag_that_was_moved_is_seen(make: Make, host: GitHost) -> None:
     action = host.create("opensafely-actions/moving")
     action.git("tag", "v1", action.commit({"action.yaml": "one"}))

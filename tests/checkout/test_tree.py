@@ -33,6 +33,7 @@ def test_every_file_is_there_and_git_is_not(make: Make, local: Repository, tmp_p
     assert laid_out(make(), str(local.folder), sha, tmp_path / "tree") == content
 
 
+@pytest.mark.attack("a study's git attributes change its files")
 @pytest.mark.parametrize(
     "attributes",
     ["* export-ignore", "* export-subst", "* text eol=crlf", "* ident", "* text=auto",
@@ -48,6 +49,7 @@ def test_attributes_of_the_study_change_nothing(
     assert found == {name: text.encode() for name, text in content.items()}
 
 
+@pytest.mark.attack("a repository's settings and hooks run programs")
 def test_settings_of_the_user_and_of_the_repository_run_nothing(
     make: Make, local: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +126,7 @@ def test_paths_that_lead_elsewhere_are_refused(
     assert caught.value.kind == "unsafe_commit"
 
 
+@pytest.mark.attack("a commit unfolds to ten thousand million files")
 def test_a_tree_of_ten_thousand_million_files_does_not_eat_the_memory(
     make: Make, local: Repository, tmp_path: Path
 ) -> None:

@@ -144,6 +144,7 @@ def test_stop_asks_the_job_to_end_and_lets_it_say_how(house: House) -> None:
     assert (launch.folder / "asked").exists()
 
 
+@pytest.mark.attack("a job ignores SIGTERM")
 def test_stop_kills_a_job_that_does_not_listen(house: House) -> None:
     launch = house.launch("sh", "-c", f"trap '' TERM; touch begun; {FOREVER}")
     house.executor.start(launch)
@@ -180,6 +181,7 @@ def test_clearing_a_running_job_ends_it(house: House) -> None:
     assert not any(token in line for line in command_lines())
 
 
+@pytest.mark.attack("a job leaves a daemon behind")
 def test_a_daemon_left_behind_is_gone_when_the_exit_is_told(house: House) -> None:
     token = secrets.token_hex(8)
     daemon = f": {token}; trap '' TERM HUP; touch begun; {FOREVER}"
@@ -230,6 +232,7 @@ def test_the_whole_log_is_saved_both_streams_of_it(house: House) -> None:
     assert "to stderr\n" in said
 
 
+@pytest.mark.attack("a job floods its log")
 def test_a_long_log_is_cut_in_the_middle_and_says_so(house: House) -> None:
     count = "n=0; while test $n -lt 5000; do n=$((n+1)); echo line $n; done"
     launch = house.launch("sh", "-c", count)
@@ -278,6 +281,7 @@ def test_what_was_said_so_far_is_told_without_waiting(house: House) -> None:
 # What a job sees
 
 
+@pytest.mark.attack("a job's environment has something of the runner's")
 def test_the_environment_is_given_and_nothing_of_the_runners(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +296,7 @@ def test_the_environment_is_given_and_nothing_of_the_runners(
     assert "canary" not in said
 
 
+@pytest.mark.attack("a job's secrets stand on a command line or in a file")
 def test_a_secret_stands_on_no_command_line_and_in_no_file(house: House) -> None:
     secret = secrets.token_hex(8)
     launch = house.waiting("exit 0", environment={"DATABASE_URL": secret})
@@ -311,6 +316,7 @@ def test_the_folder_is_the_working_directory_and_workspace(house: House) -> None
     assert ("/workspace" if house.isolated else str(launch.folder)) in house.said(launch)
 
 
+@pytest.mark.attack("a job becomes another user")
 def test_the_job_has_its_own_user_and_no_way_to_become_another(house: House) -> None:
     script = "id -u; id -g; grep -E 'NoNewPrivs|Cap(Eff|Prm|Bnd)' /proc/self/status; touch made"
     launch = house.launch("sh", "-c", script)
@@ -328,6 +334,7 @@ def test_the_job_reads_nothing_from_stdin(house: House) -> None:
     assert house.run(house.launch("sh", "-c", script)).status == 0
 
 
+@pytest.mark.attack("a job uses a network")
 def test_the_job_has_no_network_but_its_own_loopback(house: House) -> None:
     if not house.isolated:
         assert any("network" in sentence for sentence in house.executor.shortcomings())
@@ -337,6 +344,7 @@ def test_the_job_has_no_network_but_its_own_loopback(house: House) -> None:
     assert (launch.folder / "interfaces").read_text().split() == ["lo"]
 
 
+@pytest.mark.attack("a job looks for other processes and files")
 def test_the_job_sees_neither_other_processes_nor_other_files(house: House) -> None:
     if not house.isolated:
         assert any("files" in sentence for sentence in house.executor.shortcomings())
@@ -388,6 +396,7 @@ def test_a_script_of_the_study_is_a_program_too(house: House) -> None:
 # Limits (without root there are no control groups to set them with)
 
 
+@pytest.mark.attack("a job takes all memory")
 @pytest.mark.skipif(not AS_ROOT, reason="limits of a whole job need root")
 def test_a_job_that_takes_too_much_memory_is_killed_and_told_why(house: House) -> None:
     greedy = ("python", "-c", "bytearray(400 << 20)")
@@ -396,6 +405,7 @@ def test_a_job_that_takes_too_much_memory_is_killed_and_told_why(house: House) -
     assert (ended.status, ended.reason) == (137, "out_of_memory")
 
 
+@pytest.mark.attack("a job forks without end")
 @pytest.mark.skipif(not AS_ROOT, reason="limits of a whole job need root")
 def test_a_job_can_make_no_more_processes_than_it_may(house: House) -> None:
     script = "n=0; while test $n -lt 40; do n=$((n+1)); sleep 60 & done; touch made"
@@ -405,6 +415,7 @@ def test_a_job_can_make_no_more_processes_than_it_may(house: House) -> None:
     assert "fork" in house.said(launch)
 
 
+@pytest.mark.attack("a job takes all processors")
 @pytest.mark.skipif(not AS_ROOT, reason="limits of a whole job need root")
 def test_a_job_gets_no_more_cpu_than_it_may(house: House) -> None:
     busy = "import time; t=time.monotonic()\nwhile time.monotonic() < t + 1: pass\n"

@@ -74,7 +74,10 @@ def test_a_container_may_do_next_to_nothing(engine: Engine, house: House) -> Non
     assert (mount["Source"], mount["Destination"]) == (str(launch.folder), "/workspace")
 
 
-@pytest.mark.parametrize(("writable", "status"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize(
+    ("writable", "status"),
+    [pytest.param(False, 1, marks=pytest.mark.attack("a job writes in its image")), (True, 0)],
+)
 def test_a_job_writes_in_its_image_only_where_that_is_allowed(
     house: House, writable: bool, status: int
 ) -> None:
@@ -99,6 +102,7 @@ def test_more_processors_than_there_are_is_all_there_are(house: House) -> None:
     assert house.run(house.launch("true", limits=Limits(cpus=1000))).status == 0
 
 
+@pytest.mark.attack("the operator's own docker settings reach the job")
 def test_the_operators_own_docker_settings_do_not_reach_the_job(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +131,7 @@ def test_the_image_recorded_is_the_one_that_ran_even_if_its_name_moved_on(
 # Networks
 
 
+@pytest.mark.attack("a database job looks up other hosts")
 def test_a_job_with_a_network_finds_the_hosts_we_name_and_no_others(
     engine: Engine, house: House
 ) -> None:

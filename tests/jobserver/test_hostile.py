@@ -73,6 +73,7 @@ def test_a_bad_answer_is_no_answer(old_server, connect, ask, how, kind):
     ask(client)
 
 
+@pytest.mark.attack("job-server redirects elsewhere ({status})")
 @both_ways
 @pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
 def test_a_redirect_is_not_followed(server, connect, ask, status):
@@ -81,6 +82,7 @@ def test_a_redirect_is_not_followed(server, connect, ask, status):
     assert server.elsewhere.calls == []
 
 
+@pytest.mark.attack("job-server pages on: {how}")
 @pytest.mark.parametrize("how", ["next-away", "next-loop"])
 def test_a_next_page_elsewhere_or_in_a_circle_is_not_followed(server, connect, how):
     server.create_request(["a"], backend="test")
@@ -91,6 +93,7 @@ def test_a_next_page_elsewhere_or_in_a_circle_is_not_followed(server, connect, h
     assert len(server.calls) < 3
 
 
+@pytest.mark.attack("job-server lists without end")
 def test_a_listing_without_end_ends(old_server, connect):
     old_server.create_request(["a"], backend="test")
     pages = itertools.count()
@@ -207,6 +210,7 @@ def test_json_made_to_hurt_is_no_answer(old_server, connect, body):
     assert kind_of(connect(old_server)) == "not_job_server"
 
 
+@pytest.mark.attack("job-server sends a compressed bomb")
 def test_a_compressed_bomb_is_measured_as_it_unfolds(at):
     bomb = gzip.compress(b" " * 300_000_000, compresslevel=9)
     said = HEAD + f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode() + bomb
@@ -239,6 +243,7 @@ def test_a_name_nobody_knows_is_unreachable(at):
     assert kind_of(client) == "unreachable"
 
 
+@pytest.mark.attack("job-server has a certificate nobody knows")
 def test_a_certificate_of_a_ca_nobody_knows_is_not_trusted(tmp_path, connect, monkeypatch):
     with rig.JobServer(tls=tmp_path) as server:
         assert kind_of(connect(server)) == "tls_refused"
@@ -266,6 +271,7 @@ def test_a_proxy_of_the_environment_is_used(tmp_path, connect, monkeypatch):
         assert len(proxy.asked) == 1
 
 
+@pytest.mark.attack("a proxy's password shows in an error")
 def test_a_plain_proxy_is_used_and_its_password_is_in_no_error(at, monkeypatch):
     page = b"Content-Length: %d\r\n\r\n%s" % (len(EMPTY), EMPTY)
     with RawServer(HEAD + page) as proxy:

@@ -201,12 +201,14 @@ def test_what_is_not_a_small_regular_file_is_refused_without_opening_it(
     assert verdict(new_inbox()) == kind
 
 
+@pytest.mark.attack("a device is dropped into the inbox")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make device nodes")
 def test_a_device_is_refused(rooms: Rooms, new_inbox: NewInbox) -> None:
     os.mknod(rooms.inbox / "a.json", 0o600 | 0o020000, os.makedev(1, 5))
     assert verdict(new_inbox()) == "not_regular"
 
 
+@pytest.mark.attack("a hard link to somebody's file is dropped into the inbox")
 def test_a_hard_link_waits_for_its_other_name_to_go_and_is_then_refused_unread(
     rooms: Rooms, new_inbox: NewInbox, tmp_path: Path
 ) -> None:
@@ -235,6 +237,7 @@ def as_nobody(rooms: Rooms) -> Iterator[None]:
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
 
+@pytest.mark.attack("a file that the runner may not read is dropped into the inbox")
 @needs_root
 def test_one_that_the_runner_may_not_read_waits_and_is_then_refused(
     rooms: Rooms, new_inbox: NewInbox

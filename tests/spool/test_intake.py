@@ -170,6 +170,7 @@ def test_the_same_request_again_changes_nothing(rooms: Rooms, intake: Intake) ->
     assert rejected(rooms) == {}
 
 
+@pytest.mark.attack("another request comes under a known identifier")
 @pytest.mark.parametrize(
     ("other", "kind"),
     [
@@ -210,6 +211,7 @@ def test_a_known_identifier_for_the_workspace_of_another_number_is_refused(
     assert rejected(rooms) == {"5-other.json": "identifier_taken"}
 
 
+@pytest.mark.attack("a request takes over another repository's workspace")
 def test_a_request_for_a_known_workspace_of_another_repository_is_refused(
     rooms: Rooms, intake: Intake
 ) -> None:
@@ -237,6 +239,7 @@ def test_a_cancellation_that_comes_with_its_request_counts(rooms: Rooms, intake:
     assert request.cancelled_actions == ["x"]
 
 
+@pytest.mark.attack("a user cancels another user's request through the inbox")
 def test_nobody_cancels_what_another_user_asked_for(rooms: Rooms, intake: Intake) -> None:
     own(put(rooms, asked()), 4321)
     intake.take()
@@ -247,6 +250,7 @@ def test_nobody_cancels_what_another_user_asked_for(rooms: Rooms, intake: Intake
     assert len(intake.take().grown) == 1
 
 
+@pytest.mark.attack("a finished request is dropped again")
 def test_a_finished_request_is_never_run_again(rooms: Rooms, intake: Intake) -> None:
     put(rooms, asked())
     finished(rooms, intake, intake.take().new[0])
@@ -319,6 +323,7 @@ def test_an_active_file_is_taken_up_by_a_runner_that_does_not_know_it(
     assert (rooms.running / "r1.json").exists()
 
 
+@pytest.mark.attack("a forged request file of our own is dropped")
 def test_only_the_operators_hand_puts_our_own_files_back(rooms: Rooms, intake: Intake) -> None:
     """It says what has run, and with which command: anybody could forge it."""
     put(rooms, asked())
@@ -372,6 +377,7 @@ def test_a_claim_that_is_opened_again_is_waited_for(rooms: Rooms, new_intake: Ne
     assert is_empty(rooms.claims)
 
 
+@pytest.mark.attack("a claimed file turns out to be hostile")
 def test_a_claim_that_is_hostile_is_put_aside(rooms: Rooms, new_intake: NewIntake) -> None:
     (rooms.claims / "a.json").symlink_to("/etc/passwd")
     os.mkfifo(rooms.claims / "b.json")

@@ -5,6 +5,8 @@ import signal
 import time
 from functools import partial
 
+import pytest
+
 from tests.rig.engine import Engine
 from tests.site import Site
 
@@ -154,6 +156,7 @@ def test_a_job_that_takes_too_long_is_stopped(site: Site) -> None:
     assert site.statuses("r1") == {"endless": "timed_out"}
 
 
+@pytest.mark.attack("a job fills the disk")
 def test_a_job_that_fills_the_disk_is_stopped_and_no_other(site: Site) -> None:
     site.settings |= {"JOB_DISK_LIMIT": "20M", "STOP_GRACE": "1s", "MAX_WORKERS": "2"}
     study = site.study({"project.yaml": GREEDY})

@@ -61,6 +61,7 @@ ODD = {
 }
 
 
+@pytest.mark.attack("an output is a {kind}")
 @pytest.mark.parametrize("kind", ODD)
 def test_what_is_no_regular_file_is_refused_with_its_reason(line, kind):
     make, word = ODD[kind]
@@ -72,6 +73,7 @@ def test_what_is_no_regular_file_is_refused_with_its_reason(line, kind):
     assert "x.csv" not in (line.medium / "metadata/make.log").read_text()
 
 
+@pytest.mark.attack("a folder of outputs is a link to {target}")
 @pytest.mark.parametrize("target", ["/etc", ".", "..", "../../..", "/proc/self/root/etc"])
 def test_a_linked_folder_is_never_entered(line, target):
     found = collected(
@@ -81,11 +83,13 @@ def test_a_linked_folder_is_never_entered(line, target):
     assert "symbolic link" in found.refused["output"]
 
 
+@pytest.mark.attack("a pattern climbs out of the job's folder")
 def test_a_pattern_that_climbs_out_finds_nothing(line):
     found = collected(line, {"a.csv": "1"}, {"../../*/a.csv": HIGH, "../outcome.json": HIGH})
     assert found.outputs == {}
 
 
+@pytest.mark.attack("outputs are hard links of one another ({job_is} owns them)")
 @pytest.mark.parametrize("job_is", ["another user", "the runner's user"])
 def test_hard_links_are_published_as_files_of_their_own(line, job_is):
     def give_to_runner(folder: Path) -> None:
@@ -107,6 +111,7 @@ def test_hard_links_are_published_as_files_of_their_own(line, job_is):
     assert (line.high / "a.csv").stat().st_nlink == (line.high / "b.csv").stat().st_nlink == 1
 
 
+@pytest.mark.attack("an output bears extended attributes")
 def test_a_file_with_attributes_of_the_jobs_is_copied_without_them(line):
     def make(folder: Path) -> None:
         (folder / "a.csv").write_text("n\n1\n")
@@ -117,6 +122,7 @@ def test_a_file_with_attributes_of_the_jobs_is_copied_without_them(line):
     assert (line.high / "a.csv").read_text() == "n\n1\n"
 
 
+@pytest.mark.attack("outputs are set-uid, unreadable, or in a folder without permissions")
 def test_set_user_id_and_odd_modes_do_not_reach_the_workspace(line):
     def make(folder: Path) -> None:
         for name, mode in (("suid", 0o6777), ("none", 0o000)):
@@ -140,6 +146,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.attack("an output's name misleads: {name}")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_misleading_name_is_refused_and_shown_harmlessly(line, name):
     def make(folder: Path) -> None:
@@ -154,12 +161,14 @@ def test_a_misleading_name_is_refused_and_shown_harmlessly(line, name):
     assert "not taken over" in log
 
 
+@pytest.mark.attack("names of outputs differ only in case")
 def test_names_that_differ_only_in_case_are_refused_together(line):
     found = collected(line, {"A.csv": "1", "a.csv": "2", "b.csv": "3"}, {"*.csv": HIGH})
     assert list(found.outputs) == ["b.csv"]
     assert set(found.refused) == {"A.csv", "a.csv"}
 
 
+@pytest.mark.attack("outputs pretend to be the manifest and a log")
 def test_a_job_cannot_write_the_workspaces_own_files(line):
     line.run("good", {"good.csv": HIGH}, {"good.csv": "1"})
     before = (line.high / "metadata/manifest.json").read_text()
@@ -177,6 +186,7 @@ def test_files_of_the_study_are_not_told_as_made_by_the_job(line):
     assert line.collect(job, made).other_files == []
 
 
+@pytest.mark.attack("a tree of two thousand levels is left behind")
 def test_a_tree_of_two_thousand_levels_is_collected_from_and_removed(line):
     """Deeper than Python's recursion and than the number of files we may have open."""
 
@@ -202,6 +212,7 @@ def test_a_tree_of_two_thousand_levels_is_collected_from_and_removed(line):
     assert list(found.outputs) == ["a.csv"]
 
 
+@pytest.mark.attack("a link out of the folder waits for its removal")
 def test_removing_follows_nothing_and_leaves_nothing(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -222,6 +233,7 @@ def test_removing_follows_nothing_and_leaves_nothing(tmp_path):
     assert (outside / "kept").read_text() == "1"
 
 
+@pytest.mark.attack("outputs are shut away from a runner that is not root")
 def test_a_runner_without_root_takes_outputs_that_the_job_shut_away(tmp_path, root_needed):
     """As a uid of its own that owns all of it, which mode 000 does keep out (root it would not)."""
     top = tmp_path / "job"
@@ -270,6 +282,7 @@ def test_the_verdict_counts_what_was_refused(line):
     assert tree(line.high).keys() >= {"a.csv"}
 
 
+@pytest.mark.attack("a job's folder stays open for others after the job")
 def test_once_collected_nobody_but_us_can_reach_into_the_folder(line):
     made = line.made("make", {"a.csv": HIGH})
     job = line.lay_out(made)
