@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -93,12 +93,15 @@ class Tree:
             os.chown(name, user, group, dir_fd=folder, follow_symlinks=False)
         os.fchown(self._top, user, group)
 
-    def walk(self, deepest_bytes: int) -> Iterator[Found]:
-        """Everything in it, in no order. Folders with longer paths than this are not entered.
+    def walk(
+        self, deepest_bytes: int, enter: Callable[[str], bool] = lambda path: True
+    ) -> Iterator[Found]:
+        """Everything in it, in no order. Folders with longer paths than this are not entered, nor
+        those whose paths `enter` declines. What goes away meanwhile is left out.
 
         A million files take some seconds.
         """
-        for _, found in self._walk(deepest_bytes):
+        for _, found in self._walk(deepest_bytes, enter):
             yield found
 
     def open(self, path: str) -> int:
@@ -118,6 +121,16 @@ class Tree:
             os.fchmod(descriptor, mode)
             return descriptor
 
+    def link(self, path: str, target: str) -> None:
+        """A symbolic link of this name; what is in its way is removed, as by `create`."""
+        with self._parent(path, make=True) as (folder, name):
+            _remove_entry(folder, name)
+            os.symlink(target, name, dir_fd=folder)
+
+    def read_link(self, path: str) -> str:
+        with self._parent(path) as (folder, name):
+            return os.readlink(name, dir_fd=folder)
+
     def move_out(self, path: str, target: Path) -> None:
         """Rename a file of it over target."""
         with self._parent(path) as (folder, name):
@@ -128,15 +141,17 @@ class Tree:
         with contextlib.suppress(FileNotFoundError), self._parent(path) as (folder, name):
             _remove_entry(folder, name)
 
-    def _walk(self, deepest_bytes: int) -> Iterator[tuple[int, Found]]:
+    def _walk(
+        self, deepest_bytes: int, enter: Callable[[str], bool] = lambda path: True
+    ) -> Iterator[tuple[int, Found]]:
         """With the descriptor of the folder each lies in, open until the next is asked for."""
         waiting = [""]
         while waiting:
             path = waiting.pop()
-            with self._folder(path) as folder:
+            with contextlib.suppress(FileNotFoundError), self._folder(path) as folder:
                 for found in _listed(folder, path):
                     shut = _why_shut(folder, found, deepest_bytes)
-                    if found.folder and not shut:
+                    if found.folder and not shut and enter(found.path):
                         waiting.append(found.path)
                     yield folder, replace(found, shut=shut) if shut else found
 
@@ -161,8 +176,12 @@ class Tree:
 
 def _listed(folder: int, path: str) -> list[Found]:
     prefix = f"{path}/" if path else ""
+    found = []
     with os.scandir(folder) as entries:
-        return [Found(prefix + entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                found.append(Found(prefix + entry.name, entry.stat(follow_symlinks=False)))
+    return found
 
 
 def _why_shut(folder: int, found: Found, deepest_bytes: int) -> str:
@@ -172,6 +191,8 @@ def _why_shut(folder: int, found: Found, deepest_bytes: int) -> str:
         return "its path is too long"
     try:
         os.close(_enter(folder, os.path.basename(found.path)))
+    except FileNotFoundError:
+        return "it is gone"
     except PermissionError:
         return "we have no permission to enter it"
     return ""

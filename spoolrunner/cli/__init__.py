@@ -20,6 +20,7 @@ VERBS = {
     "validate": ("study", "Tell everything that is wrong with a project.yaml, with lines."),
     "graph": ("study", "Draw which action of a project.yaml needs which."),
     "plan": ("study", "Tell what would run, be reused or wait, and why; nothing is changed."),
+    "local-run": ("local", "Run actions of the study in this folder, on dummy data."),
     "submit": ("spool", "Write a job request into the inbox."),
     "run": ("service", "Run the service; --drain for cron."),
     "status": ("look", "What runs, what waits and why, what ended lately."),
@@ -54,7 +55,7 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         module = importlib.import_module(f"spoolrunner.cli.{VERBS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

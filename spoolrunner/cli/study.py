@@ -36,20 +36,14 @@ def validate(file: str, form: str, as_json: bool) -> None:
     FILE may be - for standard input. Ends with 3 if it can't be run. Warnings stop nothing. Neither
     a spool nor settings are needed.
     """
-    from spoolrunner.report import problems
-
     form = "json" if as_json else form
     found, told = _examine(file)
     if form == "json":
         click.echo(json.dumps(builtins(told), indent=1))
-    for one in told if form != "json" else ():
-        _print(problems.annotation(one) if form == "github" else problems.line(one))
+    if form != "json":
+        show(told, form)
     if found is None:
-        raise BadInput(
-            f"{_name(file)} can't be run: {_number(len(told), 'problem')}.",
-            kind="invalid_project",
-            hint="Correct what is told above, and validate again.",
-        )
+        raise refused(_name(file), len(told))
     if form != "json":
         warned = f", {_number(len(told), 'warning')}" if told else ""
         _print(f"{_name(file)} is valid: {_number(len(found.actions), 'action')}{warned}.")
@@ -131,6 +125,22 @@ def plan(
         click.echo(json.dumps(builtins(now), indent=1))
     else:
         stdout.show(planned.planned_sheet(now))
+
+
+def show(told: "list[Told]", form: str) -> None:
+    """form: "text" or "github"."""
+    from spoolrunner.report import problems
+
+    for one in told:
+        _print(problems.annotation(one) if form == "github" else problems.line(one))
+
+
+def refused(name: str, count: int) -> BadInput:
+    return BadInput(
+        f"{name} can't be run: {_number(count, 'problem')}.",
+        kind="invalid_project",
+        hint="Correct what is told above, and validate again.",
+    )
 
 
 def _examine(file: str) -> tuple[Project | None, "list[Told]"]:

@@ -5,7 +5,7 @@ its own kind beside the line of a pull request (its documentation, "Workflow com
 Pure. Knows: project, record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from spoolrunner.project import Problem
@@ -55,10 +55,15 @@ def line(one: Told) -> str:
 
 def annotation(one: Told) -> str:
     """GitHub's workflow command for it."""
-    about = {"file": one.file, "line": one.line, "col": one.column}
+    about: dict[str, object] = {"file": one.file, "line": one.line, "col": one.column}
     about["title"] = " ".join(name for name in (one.action, one.key) if name) or "project.yaml"
-    given = ",".join(f"{name}={_property(str(text))}" for name, text in about.items() if text)
-    return f"::{one.severity} {given}::{_data(one.message)}"
+    return command(one.severity, one.message, about)
+
+
+def command(name: str, message: str, about: Mapping[str, object]) -> str:
+    """A workflow command of GitHub's. about: what is empty or None is left out."""
+    given = ",".join(f"{key}={_property(str(value))}" for key, value in about.items() if value)
+    return f"::{name} {given}::{_data(message)}"
 
 
 def _data(text: str) -> str:

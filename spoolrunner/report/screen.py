@@ -1,4 +1,4 @@
-"""A sheet for a terminal: in colour, wrapped to its width. The only module that knows rich."""
+"""A sheet for a terminal: in colour, wrapped to its width. This and live know rich."""
 
 from collections.abc import Iterable
 

@@ -11,7 +11,7 @@ from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.executor import Exit, Look, Running
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
 from spoolrunner.runner import clock
-from spoolrunner.runner.book import Book
+from spoolrunner.runner.surroundings import Notes
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ STOPPED = {
 class Diary:
     """Every method that notes raises Stopping if the mover has stopped."""
 
-    def __init__(self, book: Book, request: Request, job: Job) -> None:
+    def __init__(self, book: Notes, request: Request, job: Job) -> None:
         self._book = book
         self._request = request
         self._job = job

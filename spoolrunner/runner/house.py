@@ -11,8 +11,8 @@ from spoolrunner.checkout import Studies
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine
 from spoolrunner.executor import Executor
-from spoolrunner.index import Run
 from spoolrunner.request import Code, Job, Request
+from spoolrunner.runner import jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
 from spoolrunner.runner.reading import Reader
@@ -58,6 +58,10 @@ class House:
         self.stoppers = Crew("stopper", STOPPERS)
 
     @property
+    def spool8(self) -> str:
+        return self.rooms.spool8
+
+    @property
     def executor_name(self) -> str:
         return next(iter(self.executors))
 
@@ -85,17 +89,7 @@ class House:
     def remember_unrun(self, batch: Sequence[tuple[Request, Job]]) -> None:
         """Jobs of one workspace that failed without running are their actions' newest runs all the
         same: whoever needs the action next has it run again (reference 4.5). In a thread."""
-        runs = {
-            job.action: Run(
-                request=request.identifier,
-                job=job.identifier,
-                sequence=job.sequence,
-                status=job.status,
-                sha=request.sha or "",
-                completed_at=job.completed_at or "",
-            )
-            for request, job in batch
-        }
+        runs = {job.action: jobs.run_of(request, job) for request, job in batch}
         self.workspace(batch[0][0].workspace.name).note(runs)
 
     def watch(self) -> None:

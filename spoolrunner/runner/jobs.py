@@ -6,6 +6,7 @@ import traceback
 
 from spoolrunner import plan
 from spoolrunner.errors import BadInput, Bug, CannotExpand, SpoolrunnerError
+from spoolrunner.index import Run
 from spoolrunner.request import (
     ERROR_ACTION,
     Code,
@@ -65,6 +66,18 @@ def bug(error: Exception) -> SpoolrunnerError:
     if isinstance(error, SpoolrunnerError):
         return error
     return Bug(INTERNAL, detail="".join(traceback.format_exception(error)))
+
+
+def run_of(request: Request, job: Job) -> Run:
+    """What a workspace's index remembers of a job that has ended."""
+    return Run(
+        request=request.identifier,
+        job=job.identifier,
+        sequence=job.sequence,
+        status=job.status,
+        sha=request.sha or "",
+        completed_at=job.completed_at or "",
+    )
 
 
 def has_not_begun(job: Job) -> bool:

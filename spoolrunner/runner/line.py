@@ -18,8 +18,8 @@ from spoolrunner.request import Code, Job, Outcome, Phase, Request
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.diary import Diary, is_full
-from spoolrunner.runner.house import House
 from spoolrunner.runner.results import End, Results
+from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause
 from spoolrunner.workspace import Gauge
 
@@ -37,7 +37,7 @@ class Line:
 
     def __init__(
         self,
-        house: House,
+        house: Surroundings,
         request: Request,
         job: Job,
         settle: Callable[["Line"], None],
@@ -127,6 +127,9 @@ class Line:
         """The request file tells of the end now: nothing here may change what the job came to."""
         self._results.finish()
         self._settle(self)  # who waits for its outputs need not wait until all is cleared away
+        self._clear_away()
+
+    def _clear_away(self) -> None:
         self._results.clear(self.name)
         self._executor.clear(self.name)
 
@@ -255,7 +258,7 @@ class Line:
         self._diary.waits_again(code, message, **fields)
 
     def _name_of(self, attempt: int) -> str:
-        return f"sr-{self._house.rooms.spool8}-{self.job.identifier}-{attempt}"
+        return f"sr-{self._house.spool8}-{self.job.identifier}-{attempt}"
 
     def _fail(self, error: Exception) -> None:
         """Nothing more can be done for it."""

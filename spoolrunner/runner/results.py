@@ -15,7 +15,7 @@ from spoolrunner.project import Project
 from spoolrunner.record import from_json, to_json
 from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
 from spoolrunner.runner import clock, launch
-from spoolrunner.runner.house import House
+from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
 from spoolrunner.workspace import Collected, Gauge, Workspace
 
@@ -35,7 +35,7 @@ class End:
 class Results:
     """name: of the attempt's container and folder, see `Line.name`."""
 
-    def __init__(self, house: House, request: Request, job: Job) -> None:
+    def __init__(self, house: Surroundings, request: Request, job: Job) -> None:
         self._house = house
         self._request = request
         self._job = job

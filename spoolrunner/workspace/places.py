@@ -16,7 +16,7 @@ class Places:
 
     @property
     def high(self) -> Path:
-        return self.storage.high / "workspaces" / self.folder
+        return self.storage.published(self.folder)
 
     @property
     def medium(self) -> Path:

@@ -121,6 +121,10 @@ class Storage:
             if not right_group or stat.S_IMODE(about.st_mode) != SHARED_FOLDER:
                 files.set_owner(path, SHARED_FOLDER, self.medium_group)
 
+    def published(self, folder: str) -> Path:
+        """Where the outputs of a workspace lie, at high privacy."""
+        return self.high / "workspaces" / folder
+
     @property
     def journals(self) -> Path:
         return self.high / "publishing"
@@ -160,7 +164,7 @@ class Storage:
 
     def refuse_archived(self, folder: str) -> None:
         """Raises BadInput if this workspace lies in the archive and no longer here (ref. 4.8)."""
-        if os.path.lexists(self.high / "workspaces" / folder):
+        if os.path.lexists(self.published(folder)):
             return
         if any((self.archives / f"{folder}{suffix}").exists() for suffix in ARCHIVE_SUFFIXES):
             raise BadInput(
