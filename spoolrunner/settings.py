@@ -3,7 +3,7 @@
 A setting is one line of `Config`: its field has the value, its metadata the rest. A default is text
 as an operator would write it, or is made from the settings above it in the table; either way it is
 read like any other text. The units are in the fields' names: `_s` seconds, `_bytes` bytes.
-Where the values come from, and what must hold between them: config.py. Pure. Knows: units.
+Where the values come from, and what must hold between them: config.py. Pure. Knows: units, weights.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from spoolrunner import units
+from spoolrunner.weights import Weights
 
 T = TypeVar("T")
 ABSENT = "unset"
@@ -108,6 +109,10 @@ def _max_workers(above: Mapping[str, Any], machine: Machine) -> str:
     return str(above["max_workers"])
 
 
+def _weights_file(above: Mapping[str, Any], machine: Machine) -> str:
+    return str(above["workdir"] / f"job-resource-weights_{above['backend'].lower()}.ini")
+
+
 def _user(above: Mapping[str, Any], machine: Machine) -> str:
     return f"{above['docker_user_id']}:{above['docker_group_id']}"
 
@@ -123,8 +128,8 @@ def _reports(above: Mapping[str, Any], machine: Machine) -> str:
 class Config:
     """Every setting, read and checked. Secrets are left out of its repr.
 
-    ignored: names that job-runner knows, were set, and mean nothing here.
-    warnings: sentences for the operator; nothing that must stop us.
+    weights: the file of JOB_RESOURCE_WEIGHTS. ignored: names that job-runner knows, were set, and
+    mean nothing here. warnings: sentences for the operator; nothing that must stop us.
     """
 
     spool_dir: Path = _of("SPOOL_DIR", units.path, "./spool",
@@ -180,6 +185,9 @@ class Config:
         "jobs at once", "cores - 1, at least 1")
     max_db_workers: int = _of("MAX_DB_WORKERS", units.whole(1), _max_workers,
         "of these, jobs that use the database", "`$MAX_WORKERS`")
+    job_resource_weights: Path = _of("JOB_RESOURCE_WEIGHTS", units.path, _weights_file,
+        "job-runner's ini file: how many workers jobs count for, by workspace, action and command",
+        "`$WORKDIR/job-resource-weights_BACKEND.ini`, if there")
     default_job_cpu_count: float = _of("DEFAULT_JOB_CPU_COUNT", units.number, "2",
         "cores for a job; `0` = all")
     default_job_memory_limit_bytes: int = _of("DEFAULT_JOB_MEMORY_LIMIT", units.size, "4G",
@@ -261,6 +269,7 @@ class Config:
     debug_log_file: Path | None = _of("DEBUG_LOG_FILE", units.maybe_path, "",
         "everything is logged here as well")
 
+    weights: Weights = Weights()
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -4,6 +4,8 @@ The workspace with the fewest running jobs goes first, within and across workspa
 (reference/opensafely.md 6, row 23: one large request must not hog all workers). A job that came
 first and did not fit is overtaken by smaller ones, but not for ever: after PATIENCE_S it goes
 before all others, and the workers it lacks are kept for it.
+A job's kind is what it lacks: who waits for a worker keeps all others back, who waits for a
+database worker other database jobs.
 Paused jobs, and those held by maintenance or a missing image, are no candidates and hence in
 nobody's way. Pure: how long a job has waited is told by the caller. Knows: request.
 """
@@ -25,7 +27,7 @@ class Candidate:
     """A job that waits for nothing but its turn.
 
     sequence: over the whole spool, unique. weight: how many workers it counts for (>= 0).
-    first_waited_s: how long ago `Choice.first` named it first; 0 if never.
+    first_waited_s: for how long it has been first (see Choice); 0 if it is not.
     """
 
     job: str
@@ -51,13 +53,16 @@ class Choice:
 
     wait: job -> the limit it waits for. never: heavier than all workers together, or a database
     job where none may run: waiting does not help. first: for each limit, the first in order that
-    did not fit; the caller remembers since when, until that job starts or ends.
+    did not fit. overtaken: the one of these that lacked workers while others started, or "".
+    The caller remembers since when each was first: as long as it is, and once it was overtaken,
+    until it starts or ends.
     """
 
     start: tuple[str, ...]
     wait: Mapping[str, Code]
     never: tuple[str, ...]
     first: Mapping[Code, str]
+    overtaken: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def choose(
     start: list[str] = []
     wait: dict[str, Code] = {}
     first: dict[Code, str] = {}
+    overtaken = ""
     possible = [one for one in candidates if room.could_hold(one)]
     running = defaultdict(int, load.workspaces)
     for one in _in_order(possible, running):
@@ -88,13 +94,14 @@ def choose(
             room.take(one)
             running[one.workspace] += 1
             start.append(one.job)
+            overtaken = first.get(Code.WAITING_ON_WORKERS, "")
             continue
         wait[one.job] = lacking[0]
         first.setdefault(lacking[0], one.job)
         if _overdue(one) and lacking == [Code.WAITING_ON_WORKERS]:
             room.keep()
     never = tuple(one.job for one in candidates if not room.could_hold(one))
-    return Choice(tuple(start), wait, never, first)
+    return Choice(tuple(start), wait, never, first, overtaken)
 
 
 def load_of(running: Iterable[Candidate]) -> Load:

@@ -15,7 +15,7 @@ from functools import partial
 from spoolrunner import plan
 from spoolrunner.errors import CannotExpand, SpoolrunnerError, TryLater
 from spoolrunner.request import Code, Job, Request
-from spoolrunner.runner import jobs, launch
+from spoolrunner.runner import admission, jobs
 from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.fates import Fates
 from spoolrunner.runner.house import House
@@ -144,8 +144,9 @@ class Planner:
             request=request.identifier,
             sha=reading.sha,
         )
+        running = {planned.action: reading.commands[planned.action] for planned in made.jobs}
+        admission.check(self._house.config, request, running)
         new = [self._job(request, planned, reading.commands) for planned in made.jobs]
-        self._check(request, new)
         request.sha = reading.sha
         request.notes = list(made.notes)
         request.jobs = new or [self._nothing_to_do(request, made.nothing_to_do)]
@@ -162,19 +163,6 @@ class Planner:
         self.forget(request)
         self._house.reporter.introduce(request)
         self._book.changed(request)
-
-    def _check(self, request: Request, new: Sequence[Job]) -> None:
-        """What can be known to fail is refused before anything runs. Raises CannotExpand."""
-        if not any(job.requires_db for job in new):
-            return
-        if not request.codelists_ok:
-            raise CannotExpand(
-                "The study's codelists are out of date, so its database actions may not run.",
-                kind="stale_codelists",
-                hint="Update the codelists, commit, and ask again.",
-            )
-        if not self._house.config.dummy_data:
-            launch.database_url(self._house.config, request)
 
     def _job(self, request: Request, one: plan.Planned, commands: Mapping[str, Command]) -> Job:
         return jobs.planned(request, self._book.store.next_sequence(), one, commands[one.action])

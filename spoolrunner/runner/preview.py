@@ -13,7 +13,7 @@ from spoolrunner.config import Config
 from spoolrunner.errors import Bug
 from spoolrunner.plan import Plan
 from spoolrunner.request import Request, WorkspaceRef
-from spoolrunner.runner import launch
+from spoolrunner.runner import admission
 from spoolrunner.runner.known import known
 from spoolrunner.runner.reading import Reader, Reading
 from spoolrunner.spool import find, registry
@@ -67,8 +67,9 @@ def preview(
         request=request.identifier,
         sha=reading.sha,
     )
-    if not config.dummy_data and any(reading.commands[j.action].requires_db for j in made.jobs):
-        launch.database_url(config, request)
+    admission.check(
+        config, request, {job.action: reading.commands[job.action] for job in made.jobs}
+    )
     before = tuple(other.identifier for other in others if not other.expanded)
     return Preview(request, reading, made, before)
 

@@ -125,7 +125,9 @@ def test_every_default_can_be_read():
         values[setting.field] = setting.read(
             made if isinstance(made, str) else made(values, machine)
         )
-    assert set(values) | {"ignored", "warnings"} == set(settings.Config.__dataclass_fields__)
+    assert set(values) | {"ignored", "warnings", "weights"} == set(
+        settings.Config.__dataclass_fields__
+    )
 
 
 def test_the_readmes_table_of_settings_is_the_table_of_the_program():

@@ -90,6 +90,22 @@ def test_a_heavy_job_beside_an_endless_stream_of_small_ones_starts_at_last() -> 
     assert 10 <= minute <= 13
 
 
+def test_who_is_passed_by_is_named_until_it_starts() -> None:
+    jobs = [a_job(1, weight=3), a_job(2)]
+    assert chosen(jobs, Load(weight=2)).overtaken == "j1"
+    assert chosen(jobs, Load(weight=3)).overtaken == "j1"  # a worker is free, and j2 takes it
+    assert chosen(jobs, Load(weight=4)).overtaken == ""  # nobody starts
+    assert chosen(jobs).overtaken == ""  # it starts itself
+    database = [a_job(1, db=True), a_job(2)]
+    assert chosen(database, Load(database=4)).overtaken == ""  # what started is of another kind
+
+
+def test_a_job_of_half_a_worker_that_starts_first_passes_nobody() -> None:
+    jobs = [a_job(1, "idle"), a_job(2, "busy", weight=4)]
+    found = chosen(jobs, Load(weight=1, workspaces={"busy": 1}))
+    assert (found.start, found.overtaken) == (("j1",), "")
+
+
 def test_what_can_never_fit_is_reported_and_in_nobodys_way() -> None:
     jobs = [
         a_job(1, weight=5, first_s=9999),

@@ -5,22 +5,25 @@
 Env files are those of the command line, else `SPOOLRUNNER_ENV`, else the system's. The current
 folder is never looked at: a study could bring an env file of its own. Nothing is begun with half a
 configuration: every problem is found before the first is told, and no value of a secret is ever
-part of what is told. Knows: settings, envfile, errors. The only module that reads the environment.
+part of what is told. The only module that reads the environment.
+Knows: settings, envfile, weights, errors; what must hold between settings: rules.
 """
 
 import dataclasses
 import difflib
-import grp
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from spoolrunner import envfile, settings
+from spoolrunner import envfile, settings, weights
+from spoolrunner.config import rules
+from spoolrunner.config.rules import Given
 from spoolrunner.errors import BadConfig
 from spoolrunner.settings import Config, Machine, Setting
+from spoolrunner.weights import Weights
 
 __all__ = ["Config", "load"]
 
@@ -36,13 +39,6 @@ FOREIGN = (
     "MAINTENANCE_ENABLED_BACKENDS MAINTENANCE_POLL_INTERVAL OTEL_* STATA_LICENSE_REPO STATS_* "
     "TICK_POLL_INTERVAL"
 ).split()
-
-
-class Given(NamedTuple):
-    """A text somebody gave to a setting, and where: "the environment" or "FILE, line N"."""
-
-    text: str
-    where: str
 
 
 class Problems(dict[str, str]):
@@ -65,13 +61,14 @@ def load(environ: Mapping[str, str], env_files: Sequence[Path] = ()) -> Config:
     for layer in layers:
         given |= _known(layer, problems)
     config = _parsed(given, problems)
-    for name, sentence in _broken(config, given):
+    for name, sentence in rules.broken(config, given):
         problems.add(name, sentence)
+    config = dataclasses.replace(config, weights=_weights(config, given, problems))
     if problems:
         raise BadConfig(list(problems.values()), hint="Correct these settings and start again.")
     ignored = {name for layer in layers for name in layer if _is_foreign(name)}
     return dataclasses.replace(
-        config, ignored=tuple(sorted(ignored)), warnings=(*warnings, *_warnings(config))
+        config, ignored=tuple(sorted(ignored)), warnings=(*warnings, *rules.warnings(config))
     )
 
 
@@ -131,6 +128,23 @@ def _misspelt(name: str, where: str) -> str:
         return ""
     near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
     return f"{where}: {name} is not a setting; did you mean {near[0]}?" if near else ""
+
+
+# --- the other file
+
+
+def _weights(config: Config, given: Mapping[str, Given], problems: Problems) -> Weights:
+    """The default's file need not be there; one that is named must."""
+    path, name = config.job_resource_weights, "JOB_RESOURCE_WEIGHTS"
+    try:
+        return weights.read(_read(path)[0], str(path))
+    except (OSError, ValueError) as error:
+        if name in given or not isinstance(error, FileNotFoundError | NotADirectoryError):
+            problems.add(name, f"{name}: {path} cannot be read: {_reason(error)}.")
+    except BadConfig as error:
+        for sentence in error.problems:
+            problems.add(sentence, f"{name}: {sentence}")
+    return Weights()
 
 
 # --- from texts to a Config
@@ -205,95 +219,3 @@ def _may_hold_secret(text: str) -> bool:
 
 def _placed(value: object) -> object:
     return value.expanduser().absolute() if isinstance(value, Path) else value
-
-
-# --- what must hold between settings
-
-Problem = tuple[str, str]  # the setting to blame, the sentence
-
-
-def _broken(config: Config, given: Mapping[str, Given]) -> Iterator[Problem]:
-    if not config.dummy_data:
-        yield from _broken_with_real_data(config, given)
-    yield from _broken_privacy(config)
-    yield from _broken_presto(config)
-    yield from _broken_reports(config)
-    yield from _broken_users(config)
-    if config.git_mirror_dir:
-        yield from _broken_mirror(config.git_mirror_dir)
-
-
-def _broken_with_real_data(config: Config, given: Mapping[str, Given]) -> Iterator[Problem]:
-    why = f"because backend '{config.backend}' holds real data"
-    for name in ("HIGH_PRIVACY_STORAGE_BASE", "MEDIUM_PRIVACY_STORAGE_BASE"):
-        folder = getattr(config, name.lower())
-        if name not in given:
-            yield name, f"{name} must be set, {why}."
-        elif any((parent / ".git").exists() for parent in (folder, *folder.parents)):
-            yield name, f"{name}: {folder} lies in a git work tree, from where it could be pushed."
-    if config.allow_local_git_repos:
-        yield "ALLOW_LOCAL_GIT_REPOS", f"ALLOW_LOCAL_GIT_REPOS must be false, {why}."
-
-
-def _broken_privacy(config: Config) -> Iterator[Problem]:
-    """Whoever may read medium privacy must not thereby reach anything of high privacy."""
-    medium = config.medium_privacy_storage_base.resolve()
-    for name in (
-        "HIGH_PRIVACY_STORAGE_BASE",
-        "HIGH_PRIVACY_ARCHIVE_DIR",
-        "HIGH_PRIVACY_VOLUME_DIR",
-    ):
-        if getattr(config, name.lower()).resolve().is_relative_to(medium):
-            yield name, f"{name} must not lie in MEDIUM_PRIVACY_STORAGE_BASE ({medium})."
-
-
-def _broken_presto(config: Config) -> Iterator[Problem]:
-    certificate, key = config.presto_tls_cert_path, config.presto_tls_key_path
-    names = "PRESTO_TLS_CERT_PATH", "PRESTO_TLS_KEY_PATH"
-    if bool(certificate) != bool(key):
-        yield names[0], f"{names[0]} and {names[1]}: set both or neither."
-    for name, path in zip(names, (certificate, key), strict=True):
-        if path and not path.is_file():
-            yield name, f"{name}: there is no file {path}."
-
-
-def _broken_reports(config: Config) -> Iterator[Problem]:
-    if config.job_server_endpoint and not config.job_server_token:
-        yield "JOB_SERVER_TOKEN", "JOB_SERVER_ENDPOINT is set, but JOB_SERVER_TOKEN is not."
-    if config.reports == "send" and not config.job_server_endpoint:
-        yield "JOB_SERVER_ENDPOINT", "REPORTS is `send`, but JOB_SERVER_ENDPOINT is not set."
-
-
-def _broken_users(config: Config) -> Iterator[Problem]:
-    uid, gid = config.job_user
-    if uid == 0:
-        yield "JOB_USER", "JOB_USER: a job never runs as root; choose another uid."
-    elif os.getuid() != 0 and (uid, gid) != (os.getuid(), os.getgid()):
-        yield "JOB_USER", f"JOB_USER: only root can run jobs as {uid}:{gid}; leave it unset."
-    for name in ("SPOOL_GROUP", "MEDIUM_PRIVACY_GROUP"):
-        group = getattr(config, name.lower())
-        if group and not _is_group(group):
-            yield name, f"{name}: this machine has no group '{group}'."
-
-
-def _is_group(name: str) -> bool:
-    try:
-        return bool(grp.getgrnam(name))
-    except KeyError:
-        return False
-
-
-def _broken_mirror(mirror: Path) -> Iterator[Problem]:
-    if not mirror.is_dir():
-        yield "GIT_MIRROR_DIR", f"GIT_MIRROR_DIR: there is no folder {mirror}."
-        return
-    found = mirror.stat()
-    if found.st_uid not in (0, os.getuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        yield "GIT_MIRROR_DIR", f"GIT_MIRROR_DIR: others than we or root can write in {mirror}."
-
-
-def _warnings(config: Config) -> Iterator[str]:
-    if config.database_access_network == "bridge":
-        yield "DATABASE_ACCESS_NETWORK is `bridge`: database jobs can reach other networks."
-    if not config.dummy_data and "*" in config.allowed_github_orgs:
-        yield "ALLOWED_GITHUB_ORGS is `*`: studies of anybody run against real data."
