@@ -144,6 +144,11 @@ class Config:
         "the same for `db: default`", units.database_url)
     database_access_network: str = _of("DATABASE_ACCESS_NETWORK", _network, "jobrunner-db",
         "the engine's network for jobs that may use the database")
+    db_maintenance_command: str = _of("DB_MAINTENANCE_COMMAND", units.text, "",
+        "asked whether the database is in maintenance: it ends well with `db-maintenance` as its "
+        "last line, or with nothing said; `DATABASE_URL` is in its environment")
+    maintenance_poll_interval_s: float = _of("MAINTENANCE_POLL_INTERVAL", units.seconds, "300",
+        "time between two such questions")
     temp_database_name: str = _of("TEMP_DATABASE_NAME", units.text, "", "given to database jobs")
     presto_tls_cert_path: Path | None = _of("PRESTO_TLS_CERT_PATH", units.maybe_path, "",
         "certificate for Presto; with the key or not at all")

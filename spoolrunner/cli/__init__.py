@@ -28,6 +28,10 @@ VERBS = {
     "cancel": ("spool", "Ask for a request, or some of its actions, to stop."),
     "kill": ("spool", "Stop a request or a job as the operator."),
     "retry": ("spool", "Ask again for what failed of a finished request."),
+    "pause": ("operate", "Start nothing new; what runs goes on."),
+    "resume": ("operate", "Go on after a pause or a restart of the machine."),
+    "maintenance": ("operate", "Hold database jobs while the database is in maintenance."),
+    "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
     "workspace": ("spool", "Register, list and show workspaces."),
 }
@@ -54,7 +58,7 @@ class Verbs(click.Group):
         if name not in VERBS:
             return None
         module = importlib.import_module(f"spoolrunner.cli.{VERBS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -5,9 +5,11 @@ from collections.abc import Collection
 
 from spoolrunner import plan
 from spoolrunner.request import Code, Job, Phase, Request, Status
+from spoolrunner.runner import holds
 from spoolrunner.runner.house import House
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.waiting import Waiting
+from spoolrunner.spool import flags
 
 Pair = tuple[Request, Job]
 
@@ -33,6 +35,7 @@ class Turns:
             for request, job in ready:
                 self._tell(request, job, *held)
             return []
+        ready = self._without_held(ready)
         if sum(line.executing for line in lines) >= self._house.config.max_workers:
             # Most rounds end here: looking at 2,500 jobs again would cost more than running one.
             ready = [pair for pair in ready if pair[1].status_code not in MESSAGES]
@@ -43,7 +46,21 @@ class Turns:
         """Is there a job that would start by itself once there is a worker?"""
         if not self._waiting.ready or self._house.held_back():
             return False
-        return any(self._may_start(*pair, ()) for pair in self._waiting.ready.values())
+        now = flags.flags(self._house.rooms)
+        return any(
+            self._may_start(*pair, ()) and not holds.of_database(now, pair[1])
+            for pair in self._waiting.ready.values()
+        )
+
+    def _without_held(self, ready: list[Pair]) -> list[Pair]:
+        """Database jobs wait for the database; all others go on."""
+        now = flags.flags(self._house.rooms)
+        if not now.db_maintenance:
+            return ready
+        for request, job in ready:
+            if code := holds.of_database(now, job):
+                self._tell(request, job, code, holds.MESSAGES[code])
+        return [pair for pair in ready if not holds.of_database(now, pair[1])]
 
     def _may_start(self, request: Request, job: Job, running: Collection[tuple[str, str]]) -> bool:
         if (request.workspace.name, job.action) in running or self._house.is_held(job):
