@@ -32,6 +32,7 @@ VERBS = {
     "resume": ("operate", "Go on after a pause or a restart of the machine."),
     "maintenance": ("operate", "Hold database jobs while the database is in maintenance."),
     "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
+    "images": ("images", "Which images waiting requests need, and load them from a file."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
     "workspace": ("spool", "Register, list and show workspaces."),
 }

@@ -187,6 +187,6 @@ def _has_engine(settings: Config, place: Rooms) -> bool:
     from spoolrunner.executor.docker import DockerExecutor
 
     try:
-        return DockerExecutor(place.spool8, timeout_s=5).has_images_of(settings.docker_registry)
+        return DockerExecutor(place.spool8, timeout_s=5).images.any_of(settings.docker_registry)
     except TryLater:
         return False

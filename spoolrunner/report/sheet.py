@@ -162,7 +162,7 @@ def _active(job: ActiveJob) -> tuple[Cell, ...]:
         Cell(job.workspace),
         Cell(job.action or "-"),
         Cell(job.status, COLOURS.get(job.status, "")),
-        Cell(_ago(job.started_at or job.created_at)),
+        Cell(ago(job.started_at or job.created_at)),
         Cell(job.status_message),
     )
 
@@ -173,12 +173,12 @@ def _ended(ended: Ended) -> tuple[Cell, ...]:
         Cell(ended.workspace),
         Cell(ended.status, COLOURS.get(ended.status, "")),
         Cell(f"{ended.jobs - ended.failed}/{ended.jobs}"),
-        Cell(f"{_ago(ended.completed_at)} ago"),
+        Cell(f"{ago(ended.completed_at)} ago"),
         Cell(ended.message.partition("\n")[0]),
     )
 
 
-def _ago(moment: str) -> str:
+def ago(moment: str) -> str:
     """How long ago an ISO time was, in the largest fitting unit."""
     try:
         then = datetime.fromisoformat(moment)
