@@ -116,6 +116,7 @@ class Job(Record, kw_only=True):
 
     sequence: order over the whole spool. reference: short, for the telephone.
     attempt: 0 before the first start. not_counted: attempts ended by maintenance or a reboot.
+    interrupted: why its attempt is being stopped, to be made again later.
     boot_id, started_monotonic_s: of the machine, when the attempt was started (times out by it).
     action_repo, action_commit: of a reusable action, whose files it runs on instead of the study's.
     declared: pattern -> level, as project.yaml says what it makes. cancel: "", "user" or "admin".
@@ -133,6 +134,7 @@ class Job(Record, kw_only=True):
     declared: dict[str, Level] = {}
     attempt: int = 0
     not_counted: int = 0
+    interrupted: Code | None = None
     executor: str | None = None
     phase: Phase = Phase.WAITING
     boot_id: str | None = None

@@ -3,20 +3,21 @@
 A setting is one line of `Config`: its field has the value, its metadata the rest. A default is text
 as an operator would write it, or is made from the settings above it in the table; either way it is
 read like any other text. The units are in the fields' names: `_s` seconds, `_bytes` bytes.
-Where the values come from, and what must hold between them: config.py. Pure. Knows: units, weights.
+Where the values come from, and what must hold between them: config.py.
+Pure. Knows: setting, units, weights.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any
 
 from spoolrunner import units
+from spoolrunner.setting import Machine, Made, Setting
+from spoolrunner.setting import secret as _secret
+from spoolrunner.setting import setting as _of
 from spoolrunner.weights import Weights
-
-T = TypeVar("T")
-ABSENT = "unset"
 
 JOB_IMAGES = (
     "ehrql,cohortextractor,cohortextractor-v2,databuilder,sqlrunner,stata-mp,r,jupyter,python"
@@ -41,47 +42,6 @@ def _executor(given: str) -> str:
 
 def _registry(given: str) -> str:
     return given.rstrip("/")
-
-
-class Machine(NamedTuple):
-    """What defaults depend on besides other settings."""
-
-    uid: int
-    gid: int
-    cores: int
-
-
-Made = Callable[[Mapping[str, Any], Machine], str]
-
-
-class Setting(NamedTuple):
-    """shown: the default in words. field: of Config. secret: its value is never shown."""
-
-    name: str
-    read: Callable[[str], Any]
-    default: str | Made
-    meaning: str
-    shown: str
-    secret: bool
-    field: str = ""
-
-
-def _of(
-    name: str,
-    read: Callable[[str], T],
-    default: str | Made,
-    meaning: str,
-    shown: str = "",
-    secret: bool = False,
-) -> T:
-    if not shown:
-        shown = f"`{default}`" if default else ABSENT
-    setting = Setting(name, read, default, meaning, shown, secret)
-    return cast(T, field(repr=not secret, metadata={"setting": setting}))
-
-
-def _secret(name: str, meaning: str, read: Callable[[str], str] = units.text) -> str:
-    return _of(name, read, "", meaning, secret=True)
 
 
 def _if_dummy(yes: str, no: str) -> Made:
@@ -149,6 +109,11 @@ class Config:
         "the same for `db: default`", units.database_url)
     database_access_network: str = _of("DATABASE_ACCESS_NETWORK", _network, "jobrunner-db",
         "the engine's network for jobs that may use the database")
+    db_maintenance_command: str = _of("DB_MAINTENANCE_COMMAND", units.text, "",
+        "asked whether the database is in maintenance: it ends well with `db-maintenance` as its "
+        "last line, or with nothing said; `DATABASE_URL` is in its environment")
+    maintenance_poll_interval_s: float = _of("MAINTENANCE_POLL_INTERVAL", units.seconds, "300",
+        "time between two such questions")
     temp_database_name: str = _of("TEMP_DATABASE_NAME", units.text, "", "given to database jobs")
     presto_tls_cert_path: Path | None = _of("PRESTO_TLS_CERT_PATH", units.maybe_path, "",
         "certificate for Presto; with the key or not at all")

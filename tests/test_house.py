@@ -24,7 +24,7 @@ WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "worksp
 FILES = {"beneath", "files", "lock", "reflink"}
 WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),
-    *("release", "request", "settings", "units", "verdict", "weights", "wire"),
+    *("release", "request", "setting", "settings", "units", "verdict", "weights", "wire"),
 }
 LAYERS = [CLI, REPORT, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
 

@@ -29,6 +29,11 @@ VERBS = {
     "cancel": ("spool", "Ask for a request, or some of its actions, to stop."),
     "kill": ("spool", "Stop a request or a job as the operator."),
     "retry": ("spool", "Ask again for what failed of a finished request."),
+    "pause": ("operate", "Start nothing new; what runs goes on."),
+    "resume": ("operate", "Go on after a pause or a restart of the machine."),
+    "maintenance": ("operate", "Hold database jobs while the database is in maintenance."),
+    "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
+    "images": ("images", "Which images waiting requests need, and load them from a file."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
     "workspace": ("spool", "Register, list and show workspaces."),
 }

@@ -3,6 +3,7 @@
 import contextlib
 import grp
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from spoolrunner.checkout import Studies
     from spoolrunner.executor import Executor
     from spoolrunner.runner.courier import Courier
+    from spoolrunner.runner.detection import Detection
     from spoolrunner.runner.house import House
     from spoolrunner.runner.reading import Reader
     from spoolrunner.workspace.storage import Storage
+
+OF_COMMANDS = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 
 
 def config(ctx: click.Context) -> Config:
@@ -111,6 +115,19 @@ def courier(settings: Config, place: Rooms, behind: "Callable[[], set[str]]") ->
     return Courier(place, server, settings.report_outputs, behind)
 
 
+def detection(settings: Config, place: Rooms) -> "Detection | None":
+    """None if nobody is to be asked whether the database is in maintenance."""
+    if not settings.db_maintenance_command:
+        return None
+    from spoolrunner.runner.detection import Detection
+
+    urls = settings.database_urls
+    own = {name: os.environ[name] for name in OF_COMMANDS if name in os.environ}
+    url = urls.get("full") or urls.get("default") or next(iter(urls.values()), "")
+    given = {"DATABASE_URL": url, "TEMP_DATABASE_NAME": settings.temp_database_name}
+    return Detection(place, shlex.split(settings.db_maintenance_command), {**own, **given})
+
+
 def _check_network(settings: Config, place: Rooms) -> None:
     """A database without the network that leads to it: told now, not by the first job that fails.
 
@@ -170,6 +187,6 @@ def _has_engine(settings: Config, place: Rooms) -> bool:
     from spoolrunner.executor.docker import DockerExecutor
 
     try:
-        return DockerExecutor(place.spool8, timeout_s=5).has_images_of(settings.docker_registry)
+        return DockerExecutor(place.spool8, timeout_s=5).images.any_of(settings.docker_registry)
     except TryLater:
         return False

@@ -20,7 +20,7 @@ from spoolrunner.errors import BadProject, SpoolrunnerError
 from spoolrunner.localrun import Interrupted, Options, Result
 from spoolrunner.localrun import local_run as run_actions
 from spoolrunner.project import Problem
-from spoolrunner.report import problems, progress, ran, stdout, workflow
+from spoolrunner.report import problems, ran, stdout, steps, workflow
 from spoolrunner.runner.reading import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Read(click.ParamType[Any]):
     help="The study's folder.",
 )
 @click.option("--continue-on-error", is_flag=True, help="Don't stop at the first failed action.")
-@click.option("--timestamps", is_flag=True, help="Put the time before each line of progress.")
+@click.option("--timestamps", is_flag=True, help="Put the time before each line of steps.")
 @click.option("--debug", is_flag=True, help="Leave containers and job folders until the next run.")
 @click.option("--format-output-for-github", "github", is_flag=True, help="For a GitHub workflow.")
 @click.option(
@@ -139,12 +139,12 @@ def _watched(
         )
 
 
-def _watcher(*, timestamps: bool, github: bool) -> "Screen | progress.Lines":
+def _watcher(*, timestamps: bool, github: bool) -> "Screen | steps.Lines":
     if sys.stdout.isatty() and not github:
         from spoolrunner.report.live import Screen  # loads rich, which no pipe has to wait for
 
         return Screen(timestamps=timestamps)
-    return progress.Lines(timestamps=timestamps)
+    return steps.Lines(timestamps=timestamps)
 
 
 def _show(result: Result, github: bool) -> None:

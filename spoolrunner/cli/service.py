@@ -17,6 +17,7 @@ from spoolrunner.cli import build
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.lock import Lock
+from spoolrunner.runner.detection import Detection
 from spoolrunner.runner.mover import Mover
 from spoolrunner.spool import orders, outbox
 from spoolrunner.spool.rooms import Rooms
@@ -68,10 +69,22 @@ def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) 
     elif courier:
         carry = partial(courier.run, settings.poll_interval_s, threading.Event())
         threading.Thread(target=carry, name="courier", daemon=True).start()
+    if detection := build.detection(settings, place):
+        _watch_database(settings, detection, drain=drain)
     mover.run(drain=drain)
     if courier and drain:
         courier.once()
     log.info("spool=%s runner stopped", place.folder)
+
+
+def drain_here(ctx: click.Context) -> None:
+    """Be the runner until nothing can be done any more, unless another one is."""
+    settings, place = build.config(ctx), build.rooms(ctx)
+    _set_up_logging(settings, quiet=True)
+    lock = Lock(place.locks / "mover")
+    if lock.take(BESIDE_S):
+        Mover(build.house(settings, place)).run(drain=True)
+        lock.release()
 
 
 @click.command(epilog="Example: spoolrunner sync --once")
@@ -95,6 +108,14 @@ def sync(ctx: click.Context, once: bool) -> None:
         courier.run(settings.poll_interval_s, threading.Event())
     elif not courier.once():
         raise TryLater(outbox.trouble(place))
+
+
+def _watch_database(settings: Config, detection: "Detection", *, drain: bool) -> None:
+    if drain:
+        detection.once()
+        return
+    watch = partial(detection.run, settings.maintenance_poll_interval_s, threading.Event())
+    threading.Thread(target=watch, name="detection", daemon=True).start()
 
 
 def _end(status: int) -> NoReturn:

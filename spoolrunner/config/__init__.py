@@ -22,7 +22,8 @@ from spoolrunner import envfile, settings, weights
 from spoolrunner.config import rules
 from spoolrunner.config.rules import Given
 from spoolrunner.errors import BadConfig
-from spoolrunner.settings import Config, Machine, Setting
+from spoolrunner.setting import Machine, Setting
+from spoolrunner.settings import Config
 from spoolrunner.weights import Weights
 
 __all__ = ["Config", "load"]
@@ -36,7 +37,7 @@ FOREIGN = (
     "*_JOB_MEMORY_LIMIT BACKUPS_PATH CONTROLLER_TASK_API_* DATA_CHECK_* DOCKER_HOST_VOLUME_DIR "
     "DOCKER_MAX_LOG_SEGMENTS_PER_JOB DOCKER_PROXY ENABLE_MAINTENANCE_MODE_THREAD "
     "ENABLE_PERMISSIONS_WORKAROUND EXECUTION_API IMAGE_PULL_TIMEOUT JOB_LOOP_INTERVAL "
-    "MAINTENANCE_ENABLED_BACKENDS MAINTENANCE_POLL_INTERVAL OTEL_* STATA_LICENSE_REPO STATS_* "
+    "MAINTENANCE_ENABLED_BACKENDS OTEL_* STATA_LICENSE_REPO STATS_* "
     "TICK_POLL_INTERVAL"
 ).split()
 

@@ -81,7 +81,22 @@ class Absent:
     """There is no such container; it never was started, or somebody removed it."""
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image that is here. built_at: ISO 8601 UTC with Z, "" if that is not known."""
+
+    id: str
+    built_at: str = ""
+
+
 Look = Running | Exit | Absent
+
+
+class Images(Protocol):
+    """Nothing is ever pulled."""
+
+    def find(self, image: str) -> Image | None:
+        """None: it is not here."""
 
 
 class Executor(Protocol):
@@ -120,6 +135,10 @@ class Executor(Protocol):
 
     def names(self) -> list[str]:
         """Every container of this spool that the executor knows, running or not."""
+
+    @property
+    def images(self) -> Images:
+        """Which images are here."""
 
     def image_id(self, image: str) -> str:
         """The id of a local image, or "" if it is not here. Nothing is ever pulled."""

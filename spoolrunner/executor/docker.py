@@ -4,8 +4,8 @@ The engine remembers them, so whoever restarts, spoolrunner or the engine, finds
 its name; a container without our label is never touched. What a job may do is decided when its
 container is made: one folder, its own user, no capability, no network unless named, limits. An
 engine that does not answer is TryLater, never Absent.
-Knows: executor (the contract), docker_words, docker_log, errors, files. The only module that
-knows docker; to be imported only when an engine is used: the SDK takes 0.15 s to load.
+Knows: executor (the contract), docker_words, docker_log, docker_images, errors, files. The only
+module that knows docker; to be imported only when an engine is used: the SDK takes 0.15 s to load.
 """
 
 import contextlib
@@ -31,6 +31,7 @@ from spoolrunner.executor import (
     docker_log,
     docker_words,
 )
+from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
 PAUSE_S = 1.0  # between questions to an engine that is away
@@ -157,11 +158,9 @@ class DockerExecutor:
             return str(engine.inspect_image(image)["Id"])
         return ""
 
-    def has_images_of(self, registry: str) -> bool:
-        """Is there any image whose name begins with this registry?"""
-        with self._engine() as engine:
-            tags = [tag for about in engine.images() for tag in about["RepoTags"] or []]
-        return any(tag.startswith(f"{registry}/") for tag in tags)
+    @property
+    def images(self) -> DockerImages:
+        return DockerImages(self._engine, NotFound)
 
     def has_network(self, name: str) -> bool:
         """Is there a network of this name on the engine?"""

@@ -82,18 +82,18 @@ def look(about: dict[str, Any]) -> Look:
     if state["Status"] == "created":
         return Absent()
     if state["Running"]:  # paused, too
-        return Running(_utc(state["StartedAt"]), image_id)
+        return Running(utc(state["StartedAt"]), image_id)
     return Exit(
         status=state["ExitCode"],
         # Not the same as status 137: a child may be killed while its parent ends well, and 137
         # may be anybody's SIGKILL (reference/rig.md 7).
         reason="out_of_memory" if state["OOMKilled"] else "",
-        started_at=_utc(state["StartedAt"]),
-        finished_at=_utc(state["FinishedAt"]),
+        started_at=utc(state["StartedAt"]),
+        finished_at=utc(state["FinishedAt"]),
         image_id=image_id,
     )
 
 
-def _utc(engine_time: str) -> str:
+def utc(engine_time: str) -> str:
     """2026-11-22T17:30:46.123456789Z, to the microsecond."""
     return datetime.fromisoformat(engine_time).astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -3,7 +3,7 @@
 `python:v2` is this Python, `r:latest` is Rscript, as the table says. Entry points behave like those
 of the real images (reference/opensafely.md 5.5): if the first argument is itself a program it is
 run, otherwise it is handed to the image's command.
-Knows: errors, files.
+Knows: executor (the contract), errors, files.
 """
 
 import fnmatch
@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from spoolrunner import files
 from spoolrunner.errors import Refused
+from spoolrunner.executor import Image
 
 Commands = Mapping[str, Sequence[str]]
 
@@ -40,6 +41,10 @@ class LocalImages:
         return (
             f"local:{_digest(command[0] if command else '/bin/sh')}" if command is not None else ""
         )
+
+    def find(self, image: str) -> Image | None:
+        found = self.image_id(image)
+        return Image(found) if found else None
 
     def argv(self, image: str, arguments: Sequence[str], folder: Path) -> list[str]:
         """The whole command line. A program of the study's own is given relative to folder.

@@ -98,6 +98,10 @@ class ProcessExecutor:
     def names(self) -> list[str]:
         return sorted(name for name in os.listdir(self._folder) if name.startswith(self._prefix))
 
+    @property
+    def images(self) -> LocalImages:
+        return self._images
+
     def image_id(self, image: str) -> str:
         return self._images.image_id(image)
 

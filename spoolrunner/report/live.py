@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spoolrunner.localrun import ActionRun, Planned, State
-from spoolrunner.report import progress
+from spoolrunner.report import steps
 from spoolrunner.request import Code
 
 STYLES = {
@@ -71,7 +71,7 @@ class Screen:
 
     def planned(self, plan: Planned) -> None:
         self._width = max(len(one.action) for one in plan.actions)
-        for text in progress.heading(plan):
+        for text in steps.heading(plan):
             self._console.print(text, style="bold")
         self._actions = {one.action: one for one in plan.actions if one.state is not State.REUSED}
         for one in plan.actions:
@@ -85,7 +85,7 @@ class Screen:
             self._live.console.print(self._line(action))
 
     def stopping(self, *, again: bool) -> None:
-        self._note = progress.AGAIN if again else progress.STOPPING
+        self._note = steps.AGAIN if again else steps.STOPPING
 
     def _picture(self) -> Group:
         open_ones = [one for one in self._actions.values() if not one.state.final]
@@ -102,20 +102,18 @@ class Screen:
         """One line of the screen, cut at its edge rather than wrapped."""
         style = STYLES[action.state]
         sign = SIGNS[action.state].translate(PLAIN) if self._ascii else SIGNS[action.state]
-        elapsed = progress.duration(action.elapsed_s(time.monotonic()))
+        elapsed = steps.duration(action.elapsed_s(time.monotonic()))
         state = (
             STEPS.get(action.code, action.state) if action.state is State.RUNNING else action.state
         )
         text = Text(no_wrap=True, overflow="ellipsis")
         if self._timestamps and action.state.final:
-            text.append(f"{progress.now()} ", style="dim")
+            text.append(f"{steps.now()} ", style="dim")
         text.append(f"{sign} ", style=style)
         text.append(f"{action.action:<{self._width}}")
         text.append(f"  {state:<10}", style=style)
         text.append(f"  {elapsed:>9}")
-        text.append(
-            f"  {progress.said(action)}", style="" if action.state is State.FAILED else "dim"
-        )
+        text.append(f"  {steps.said(action)}", style="" if action.state is State.FAILED else "dim")
         return text
 
     def _bar(self) -> Table:
@@ -130,6 +128,6 @@ class Screen:
             finished_style="red" if failed else "green",
         )
         row = Table.grid(padding=(0, 1))
-        elapsed = progress.duration(time.monotonic() - self._began_s)
+        elapsed = steps.duration(time.monotonic() - self._began_s)
         row.add_row(bar, f"{done} of {len(self._actions)}", Text(elapsed, style="dim"))
         return row

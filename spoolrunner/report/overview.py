@@ -12,7 +12,7 @@ from pathlib import Path
 from spoolrunner import lock
 from spoolrunner.record import Record
 from spoolrunner.request import Job, Request, Status
-from spoolrunner.spool import find, orders, outbox, requests
+from spoolrunner.spool import find, flags, outbox, requests
 from spoolrunner.spool.inbox import Inbox, Patience, waiting
 from spoolrunner.spool.requests import Ended
 from spoolrunner.spool.rooms import Rooms
@@ -25,8 +25,13 @@ class Runner(Record, kw_only=True):
 
 
 class Flags(Record, kw_only=True):
+    """db_maintenance_by: "operator", "detection" or ""; db_drain: running database jobs may end."""
+
     paused: bool
+    reboot: bool
     db_maintenance: bool
+    db_maintenance_by: str
+    db_drain: bool
 
 
 class Counts(Record, kw_only=True):
@@ -89,7 +94,7 @@ def overview(rooms: Rooms, backend: str) -> Overview:
         spool=str(rooms.folder),
         backend=backend,
         runner=Runner(alive=lock.is_locked(rooms.locks / "mover")),
-        flags=Flags(paused=orders.paused(rooms), db_maintenance=orders.db_maintenance(rooms)),
+        flags=_flags(flags.flags(rooms)),
         counts=Counts(
             inbox=names,
             pending=sum(job.status == Status.PENDING for job in jobs),
@@ -103,6 +108,17 @@ def overview(rooms: Rooms, backend: str) -> Overview:
         left_in_inbox=left,
         reports_trouble=outbox.trouble(rooms),
         reports_refused=_refused(rooms),
+    )
+
+
+def _flags(up: flags.Flags) -> Flags:
+    by = "operator" if up.maintenance else "detection"
+    return Flags(
+        paused=up.paused,
+        reboot=up.reboot,
+        db_maintenance=up.db_maintenance,
+        db_maintenance_by=by if up.db_maintenance else "",
+        db_drain=up.drain,
     )
 
 

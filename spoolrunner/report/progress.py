@@ -1,24 +1,31 @@
-"""How a local run goes on, for a pipe or a log: a line when an action begins and when it ends."""
+"""Progress: what lasts shows a bar on a terminal, and a plain line now and then elsewhere."""
 
+import sys
 import time
-from datetime import UTC, datetime
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from spoolrunner.localrun import ActionRun, Planned, State
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
-AGAIN = "Stopping what still runs, without grace."
-STOPPING = "Stopping what runs. Interrupt again to stop it without grace."
+EVERY_S = 10.0
+UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
-class Lines:
-    """A Watcher. timestamps: put the time (UTC) before each line."""
+class Progress:
+    """with Progress("loading", total_bytes) as progress: progress.add(bytes). On stderr."""
 
-    def __init__(self, *, timestamps: bool) -> None:
-        self._timestamps = timestamps
-        self._width = 0
-        self._told: dict[str, tuple[State, str]] = {}
+    def __init__(self, what: str, total_bytes: int) -> None:
+        self._what = what
+        self._total_bytes = total_bytes
+        self._done_bytes = 0
+        self._said_s = time.monotonic()
+        self._bar = _bar() if sys.stderr.isatty() else None
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "Progress":
+        if self._bar:
+            self._bar.start()
+            self._bar.add_task(self._what, total=self._total_bytes)
         return self
 
     def __exit__(
@@ -27,73 +34,36 @@ class Lines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        return
+        if self._bar:
+            self._bar.stop()
 
-    def planned(self, plan: Planned) -> None:
-        self._width = max(len(one.action) for one in plan.actions)
-        for line in heading(plan):
-            self._print(line)
-        for one in plan.actions:
-            if one.state is State.REUSED:
-                self.changed(one)
-
-    def changed(self, action: ActionRun) -> None:
-        """The steps of one that runs are not worth a line each."""
-        news = (action.state, action.message)
-        if self._told.get(action.action) != news:
-            self._print(line(action, self._width))
-        self._told[action.action] = news
-
-    def stopping(self, *, again: bool) -> None:
-        self._print(AGAIN if again else STOPPING)
-
-    def _print(self, text: str) -> None:
-        print(f"{now()} {text}" if self._timestamps else text, flush=True)
+    def add(self, more_bytes: int) -> None:
+        self._done_bytes += more_bytes
+        if self._bar:
+            self._bar.advance(self._bar.task_ids[0], more_bytes)
+        elif time.monotonic() - self._said_s >= EVERY_S:
+            self._said_s = time.monotonic()
+            done, total = size_words(self._done_bytes), size_words(self._total_bytes)
+            print(f"{self._what}: {done} of {total}", file=sys.stderr, flush=True)
 
 
-def heading(plan: Planned) -> list[str]:
-    names = [one.action for one in plan.actions if one.state is not State.REUSED]
-    number = "1 action" if len(names) == 1 else f"{len(names)} actions"
-    lines = [f"Running {number} with {plan.executor}, {plan.concurrency} at once."]
-    if plan.warnings:
-        count = "1 warning" if plan.warnings == 1 else f"{plan.warnings} warnings"
-        lines.append(f"project.yaml has {count}: `spoolrunner validate` tells.")
-    return [*lines, *plan.notes]
+def size_words(size_bytes: float) -> str:
+    """50.1 GB; decimal, as disks are sold and `df -H` shows them."""
+    for unit_bytes, unit in UNITS:
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.1f} {unit}"
+    return f"{size_bytes:.0f} bytes"
 
 
-def line(action: ActionRun, width: int) -> str:
-    """An action and what is true of it, in columns."""
-    elapsed = duration(action.elapsed_s(time.monotonic()) if action.state.final else None)
-    text = f"{action.action:<{width}}  {action.state:<9}  {elapsed:>8}  {said(action)}"
-    return text.rstrip()
+def _bar() -> "Bar":
+    from rich import progress
+    from rich.console import Console
 
-
-def said(action: ActionRun) -> str:
-    """What is to be said beside its state."""
-    if action.state is State.REUSED:
-        return f"made {_minute(action.made_at)}"
-    if action.state is State.SUCCEEDED:
-        kept = sum(1 for output in action.outputs.values() if output.excluded)
-        note = f", {kept} of them not fit for release" if kept else ""
-        count = len(action.outputs)
-        return ("1 output" if count == 1 else f"{count} outputs") + note
-    return action.message
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
-
-
-def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _minute(moment: str) -> str:
-    """An ISO time as people read it, by their own clock."""
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

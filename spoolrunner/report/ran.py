@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spoolrunner.localrun import ActionRun, Missing, Result, State
-from spoolrunner.report.progress import duration
 from spoolrunner.report.sheet import Block, Cell, Line, Table
+from spoolrunner.report.steps import duration
 from spoolrunner.request import Output
 
 MOST_OUTPUTS = 12

@@ -48,6 +48,8 @@ def overview_sheet(now: Overview) -> Iterator[Block]:
     """What `status` shows."""
     yield _line("spool", f"{now.spool}   backend {now.backend}")
     yield Line("runner", _runner(now))
+    for sentence in _held(now):
+        yield Line("held", Cell(sentence, "yellow"))
     yield _line("disk", f"{now.free_bytes / 1e9:.1f} GB free")
     yield _line("waiting", _counts(now))
     if now.reports_trouble:
@@ -123,7 +125,21 @@ def _line(name: str, text: str) -> Line:
 def _runner(now: Overview) -> Cell:
     words = {True: ("alive", "green"), None: ("not visible to this user", "yellow")}
     text, colour = words.get(now.runner.alive, ("not running: start `spoolrunner run`", "red"))
-    return Cell(f"{text}, paused" if now.flags.paused else text, colour)
+    return Cell(text, colour)
+
+
+def _held(now: Overview) -> Iterator[str]:
+    """What an operator holds back, and how it goes on."""
+    flags = now.flags
+    if flags.reboot:
+        yield "stopped for a restart of the machine; `spoolrunner resume` afterwards"
+    elif flags.paused:
+        yield "paused: nothing new starts; `spoolrunner resume` goes on"
+    if flags.db_maintenance_by == "operator":
+        ending = "those that run may end" if flags.db_drain else "those that ran wait"
+        yield f"database maintenance: no database job starts, {ending}; `maintenance off` ends it"
+    elif flags.db_maintenance:
+        yield "database maintenance, found by DB_MAINTENANCE_COMMAND: database jobs wait"
 
 
 def _counts(now: Overview) -> str:
@@ -146,7 +162,7 @@ def _active(job: ActiveJob) -> tuple[Cell, ...]:
         Cell(job.workspace),
         Cell(job.action or "-"),
         Cell(job.status, COLOURS.get(job.status, "")),
-        Cell(_ago(job.started_at or job.created_at)),
+        Cell(ago(job.started_at or job.created_at)),
         Cell(job.status_message),
     )
 
@@ -157,12 +173,12 @@ def _ended(ended: Ended) -> tuple[Cell, ...]:
         Cell(ended.workspace),
         Cell(ended.status, COLOURS.get(ended.status, "")),
         Cell(f"{ended.jobs - ended.failed}/{ended.jobs}"),
-        Cell(f"{_ago(ended.completed_at)} ago"),
+        Cell(f"{ago(ended.completed_at)} ago"),
         Cell(ended.message.partition("\n")[0]),
     )
 
 
-def _ago(moment: str) -> str:
+def ago(moment: str) -> str:
     """How long ago an ISO time was, in the largest fitting unit."""
     try:
         then = datetime.fromisoformat(moment)

@@ -35,14 +35,14 @@ class Diary:
 
     def waits_again(self, code: Code, message: str, **fields: object) -> None:
         """Back to where it waits for its turn."""
-        self.note(
-            status=Status.PENDING if code is Code.WAITING_ON_IMAGE else Status.RUNNING,
-            phase=Phase.WAITING,
-            status_code=code,
-            status_message=message,
-            started_at=None,
-            **fields,
-        )
+        again: dict[str, object] = {
+            "status": Status.PENDING if code is Code.WAITING_ON_IMAGE else Status.RUNNING,
+            "phase": Phase.WAITING,
+            "status_code": code,
+            "status_message": message,
+            "started_at": None,
+        }
+        self.note(**again | fields)
 
     def started(self, look: Look) -> None:
         if self._job.phase is Phase.STARTED:

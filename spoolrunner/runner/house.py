@@ -12,12 +12,12 @@ from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine
 from spoolrunner.executor import Executor
 from spoolrunner.request import Code, Job, Request
-from spoolrunner.runner import jobs
+from spoolrunner.runner import holds, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
-from spoolrunner.spool import orders, registry
+from spoolrunner.spool import flags, registry
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 from spoolrunner.wake import Wake
@@ -99,8 +99,8 @@ class House:
 
     def held_back(self) -> tuple[Code, str] | None:
         """Why no job may start now, or None."""
-        if orders.paused(self.rooms):
-            return Code.PAUSED, "The server is paused; the job starts when it goes on."
+        if held := holds.of_all(flags.flags(self.rooms)):
+            return held, holds.MESSAGES[held]
         if not self.storage_is_there():
             return Code.WAITING_ON_DISK, "Waiting for the server's storage, which is not there."
         if not self.disk_is_free():

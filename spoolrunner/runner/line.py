@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 from spoolrunner.errors import BadInput, Refused, SpoolrunnerError, TryLater
 from spoolrunner.executor import Absent, Executor, Exit, Running
-from spoolrunner.request import Code, Job, Outcome, Phase, Request
-from spoolrunner.runner import clock, launch
+from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status
+from spoolrunner.runner import clock, holds, launch
 from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.diary import Diary, is_full
 from spoolrunner.runner.results import End, Results
@@ -135,7 +135,7 @@ class Line:
 
     def _execute(self) -> Outcome | None:
         """Attempts until one has an end. None: nothing can be started now, it waits again."""
-        while True:
+        while not self._interrupted:
             try:
                 if self.job.phase is Phase.WAITING and not self._get_ready():
                     return None
@@ -146,9 +146,30 @@ class Line:
                 return self._results.refused(self.name, error)
             if end is not None:
                 return self._results.collect(self.name, self._executor, end)
-            if self._attempts_left() <= 0:
-                return self._results.given_up(self.name)
-            self._try_again()
+            if not self._interrupted and (lost := self._lost()):
+                return lost
+        self._stand_aside()
+        return None
+
+    @property
+    def _interrupted(self) -> bool:
+        """For a hold (holds.py). Whoever cancels it meanwhile wants no other attempt."""
+        return self.job.interrupted is not None and not self.job.cancel
+
+    def _stand_aside(self) -> None:
+        """Whatever its exit code: what ended when asked to may have done half of its work."""
+        begun = self.job.phase is not Phase.WAITING
+        if begun:
+            self._executor.clear(self.name)
+            self._results.clear(self.name)
+        code = self.job.interrupted or Code.PAUSED
+        self._diary.waits_again(
+            code,
+            holds.MESSAGES[code],
+            status=Status.PENDING,
+            interrupted=None,
+            not_counted=self.job.not_counted + begun,
+        )
 
     def _rebooted(self) -> bool:
         return self.job.boot_id != clock.boot_id()
@@ -158,6 +179,13 @@ class Line:
         job = self.job
         counted = job.attempt - job.not_counted - self._rebooted()
         return self._house.config.max_attempts - counted
+
+    def _lost(self) -> Outcome | None:
+        """An attempt went without an end. None: there is another."""
+        if self._attempts_left() <= 0:
+            return self._results.given_up(self.name)
+        self._try_again()
+        return None
 
     def _try_again(self) -> None:
         """What is left of a lost attempt goes first: its inputs may fill the disk."""
@@ -196,7 +224,7 @@ class Line:
         """Start the attempt unless that has been done, and wait for its end. None: it is lost."""
         look = self._executor.look(self.name)
         if isinstance(look, Absent):
-            if self.job.phase is Phase.STARTED:
+            if self.job.phase is Phase.STARTED or self._interrupted:
                 return None
             self._results.lay_out(self.name)
             self._executor.start(self._results.launch(self.name))
@@ -208,15 +236,16 @@ class Line:
         """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
         gauge = self._results.gauge(self.name)
         while isinstance(look := self._executor.look(self.name), Running):
-            limit = None if self.job.cancel else self._limit_passed(gauge)
+            told = self.job.cancel or self.job.interrupted
+            limit = None if told else self._limit_passed(gauge)
             if limit:
                 self._diary.takes_too_much(limit)
-            if limit or self.job.cancel:
+            if told or limit:
                 self._executor.stop(self.name, self._house.config.stop_grace_s)
             else:
                 again_s = min(self._time_left_s(), gauge.look_again_s, LOOK_AGAIN_S)
                 self._executor.wait(self.name, max(again_s, 0))
-        if isinstance(look, Absent) or self._ended_by_reboot(look):
+        if isinstance(look, Absent) or self._ended_by_reboot(look) or self._interrupted:
             return None
         return End(look, self._cause(look))
 

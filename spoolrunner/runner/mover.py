@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spoolrunner.errors import BadRequest
 from spoolrunner.request import Code, Job, Need, Phase, Request, Status
-from spoolrunner.runner import clock
+from spoolrunner.runner import clock, holds
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
@@ -119,6 +119,7 @@ class Mover:
             for request in taken.grown:
                 self._cancel(request)
         self._carry_out_orders()
+        holds.interrupt(self._house, self._lines.values(), self._save)
         for request in self._planner.plan_all():
             self._cancel(request)
         for request, job in list(self._waiting.ready.values()):

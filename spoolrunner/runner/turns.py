@@ -6,10 +6,11 @@ from functools import lru_cache
 
 from spoolrunner import plan
 from spoolrunner.request import Code, Job, Phase, Request, Status
-from spoolrunner.runner import admission
+from spoolrunner.runner import admission, holds
 from spoolrunner.runner.house import House
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.waiting import Waiting
+from spoolrunner.spool import flags
 
 Pair = tuple[Request, Job]
 
@@ -33,15 +34,16 @@ class Turns:
 
     def take(self, lines: Collection[Line]) -> list[Pair]:
         """Those that start now. lines: of the jobs that run."""
-        ready = self._waiting.ready.values()
+        ready = list(self._waiting.ready.values())
         held = self._house.held_back() if ready else None
         if held:
             for request, job in ready:
                 self._tell(request, job, *held)
             return []
+        ready = self._without_held(ready)
         executing = [line for line in lines if line.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
-        if load.weight >= self._house.config.max_workers and self._all_told():
+        if load.weight >= self._house.config.max_workers and _all_told(ready):
             # Most rounds end here: looking at 2,500 jobs again would cost more than running one.
             return []
         running = {(line.request.workspace.name, line.job.action) for line in lines}
@@ -51,11 +53,21 @@ class Turns:
         """Is there a job that would start by itself once there is a worker?"""
         if not self._waiting.ready or self._house.held_back():
             return False
-        return any(self._may_start(*pair, ()) for pair in self._waiting.ready.values())
+        now = flags.flags(self._house.rooms)
+        return any(
+            self._may_start(*pair, ()) and not holds.of_database(now, pair[1])
+            for pair in self._waiting.ready.values()
+        )
 
-    def _all_told(self) -> bool:
-        """Do all that are ready know what they wait for?"""
-        return all(job.status_code in MESSAGES for _, job in self._waiting.ready.values())
+    def _without_held(self, ready: list[Pair]) -> list[Pair]:
+        """Database jobs wait for the database; all others go on."""
+        now = flags.flags(self._house.rooms)
+        if not now.db_maintenance:
+            return ready
+        for request, job in ready:
+            if code := holds.of_database(now, job):
+                self._tell(request, job, code, holds.MESSAGES[code])
+        return [pair for pair in ready if not holds.of_database(now, pair[1])]
 
     def _may_start(self, request: Request, job: Job, running: Collection[tuple[str, str]]) -> bool:
         if (request.workspace.name, job.action) in running or self._house.is_held(job):
@@ -119,3 +131,8 @@ class Turns:
             status_message=refusal.public,
             phase=Phase.ENDED,
         )
+
+
+def _all_told(ready: list[Pair]) -> bool:
+    """Do all that are ready know what they wait for?"""
+    return all(job.status_code in MESSAGES for _, job in ready)

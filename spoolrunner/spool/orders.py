@@ -1,6 +1,5 @@
-"""Orders: flags and orders of the operator, as files in control/.
+"""Orders: what the operator wants done once, as files in control/ (what lasts are flags).
 
-    control/paused                 start nothing new
     control/cancel/ID[@ACTION]     a person's wish; control/kill/...: an operator's
 
 An order is unlinked when it has been carried out, so a restart carries it out again.
@@ -25,14 +24,6 @@ class Order:
     by: str
     identifier: str
     action: str
-
-
-def paused(rooms: Rooms) -> bool:
-    return (rooms.control / "paused").exists()
-
-
-def db_maintenance(rooms: Rooms) -> bool:
-    return (rooms.control / "db-maintenance").exists()
 
 
 def orders(rooms: Rooms) -> list[Order]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spoolrunner import envfile, settings, units
+from spoolrunner.setting import Machine
 
 PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="'\r\0"), max_size=30)
 
@@ -118,7 +119,7 @@ def test_every_text_has_an_end(text):
 
 
 def test_every_default_can_be_read():
-    machine = settings.Machine(uid=0, gid=0, cores=4)
+    machine = Machine(uid=0, gid=0, cores=4)
     values: dict[str, object] = {}
     for setting in settings.table().values():
         made = setting.default
