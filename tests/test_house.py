@@ -1,6 +1,6 @@
 """The house: who may know whom, where each library lives, and how large things may get.
 
-    cli -> report -> runner -> world -> files -> words -> errors
+    cli -> report -> check -> runner -> world -> files -> words -> errors
 
 A module imports only what stands below it. The world's modules don't know each other, and the words
 don't know that there is a world: no clock, no chance, no disk, no other process.
@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "spoolrunner"
 
 CLI = {"cli", "__main__"}
 REPORT = {"report"}
+CHECK = {"check"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "reflink"}
@@ -25,7 +26,7 @@ WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),
     *("release", "request", "settings", "units", "verdict", "wire"),
 }
-LAYERS = [CLI, REPORT, RUNNER, WORLD, FILES, WORDS, {"errors"}]
+LAYERS = [CLI, REPORT, CHECK, RUNNER, WORLD, FILES, WORDS, {"errors"}]
 
 LIBRARIES = {
     "click": "cli",

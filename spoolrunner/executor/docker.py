@@ -157,11 +157,11 @@ class DockerExecutor:
             return str(engine.inspect_image(image)["Id"])
         return ""
 
-    def has_images_of(self, registry: str) -> bool:
-        """Is there any image whose name begins with this registry?"""
+    def runtimes(self, registry: str) -> set[str]:
         with self._engine() as engine:
-            tags = [tag for about in engine.images() for tag in about["RepoTags"] or []]
-        return any(tag.startswith(f"{registry}/") for tag in tags)
+            tags = {tag for about in engine.images() for tag in about["RepoTags"] or []}
+        ours = [tag.removeprefix(f"{registry}/") for tag in tags if tag.startswith(f"{registry}/")]
+        return {name.partition(":")[0] for name in ours}
 
     def has_network(self, name: str) -> bool:
         """Is there a network of this name on the engine?"""
