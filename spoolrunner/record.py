@@ -14,6 +14,7 @@ import msgspec
 from spoolrunner.errors import BadMachine, BadRequest
 
 MAX_DEPTH = 32
+NEWER = "newer_format"
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,16 +46,48 @@ def to_line(value: object) -> bytes:
 def from_json(data: bytes, kind: type[R], name: str) -> R:
     """Decode a file of ours; name is its path, for the message.
 
-    Raises BadMachine if it is torn, of another shape, or of a newer version.
+    Raises BadMachine if it is torn or of another shape, and with the kind NEWER if it says it is of
+    a later format: that one is nobody's to repair, move or replace.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        found = msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if _format_of(data) > _known_format(kind):
+            raise _newer(name) from error
         raise BadMachine(
             f"{name} is not a file this version of spoolrunner wrote: {error}.",
             kind="unreadable_record",
             hint="Run `spoolrunner check`.",
         ) from error
+    if getattr(found, "format", 0) > _known_format(kind):
+        raise _newer(name)
+    return found
+
+
+def _known_format(kind: Any) -> int:
+    """The field `format` of our records has the newest one we know as its default."""
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return 0
+    names, defaults = kind.__struct_fields__, kind.__struct_defaults__
+    known = dict(zip(reversed(names), reversed(defaults), strict=False))
+    return int(known.get("format", 0))
+
+
+def _format_of(data: bytes) -> int:
+    """The format a file says it has, 0 if it says nothing."""
+    try:
+        found = parse_foreign(data).get("format")
+    except BadRequest:
+        return 0
+    return found if isinstance(found, int) else 0
+
+
+def _newer(name: str) -> BadMachine:
+    return BadMachine(
+        f"{name} was written by a newer spoolrunner.",
+        kind=NEWER,
+        hint="Go on with that version; this one leaves the file as it is.",
+    )
 
 
 def convert(value: object, kind: type[R]) -> R:

@@ -1,6 +1,6 @@
 """The house: who may know whom, where each library lives, and how large things may get.
 
-    cli -> report -> localrun -> runner -> world -> files -> words -> errors
+    cli -> report -> check -> localrun -> runner -> world -> files -> words -> errors
 
 A module imports only what stands below it. The world's modules don't know each other, and the words
 don't know that there is a world: no clock, no chance, no disk, no other process.
@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "spoolrunner"
 
 CLI = {"cli", "__main__"}
 REPORT = {"report"}
+CHECK = {"check"}
 LOCALRUN = {"localrun"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
@@ -26,7 +27,7 @@ WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),
     *("release", "request", "setting", "settings", "units", "verdict", "weights", "wire"),
 }
-LAYERS = [CLI, REPORT, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
+LAYERS = [CLI, REPORT, CHECK, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
 
 LIBRARIES = {
     "click": "cli",

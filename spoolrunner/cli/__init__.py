@@ -36,6 +36,7 @@ VERBS = {
     "images": ("images", "Which images waiting requests need, and load them from a file."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
     "workspace": ("spool", "Register, list and show workspaces."),
+    "check": ("check", "Is everything fit to run, does the spool hold together; --repair mends."),
 }
 
 EPILOG = """\b
@@ -95,9 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        group.main(args=arguments, prog_name="spoolrunner", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+        # What click makes of a command's `ctx.exit(STATUS)` outside its standalone mode.
+        status = group.main(args=arguments, prog_name="spoolrunner", standalone_mode=False)
     except click.Abort:
         return 130
     except click.ClickException as error:
@@ -107,7 +107,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - scripts must tell our bug from failed work
         return _tell(_as_ours(error))
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def _as_ours(error: Exception) -> SpoolrunnerError:

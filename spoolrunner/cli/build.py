@@ -1,6 +1,7 @@
 """Builds what the commands need from the settings; nothing else in the package makes objects."""
 
 import contextlib
+import functools
 import grp
 import os
 import shlex
@@ -38,6 +39,18 @@ def config(ctx: click.Context) -> Config:
 
 def rooms(ctx: click.Context) -> Rooms:
     return spool_rooms.open_spool(config(ctx).spool_dir)
+
+
+def make_rooms(settings: Config, *, volatile: bool) -> Rooms:
+    """Make the spool, or mend its modes. Raises BadMachine for an unfit filesystem."""
+    from spoolrunner.runner import clock
+
+    return spool_rooms.create(
+        settings.spool_dir.absolute(),
+        clock.now(),
+        group=group_id(settings.spool_group),
+        volatile=volatile,
+    )
 
 
 def storage(settings: Config) -> "Storage":
@@ -166,6 +179,17 @@ def executors(settings: Config, place: Rooms) -> "dict[str, Callable[[], Executo
     return {first: known[first], **known}
 
 
+def first_executor(settings: Config, place: Rooms) -> "Callable[[], Executor]":
+    """Makes the executor for new jobs, once. Raises BadMachine when it is asked for."""
+
+    @functools.cache
+    def first() -> "Executor":
+        makers = executors(settings, place)
+        return makers[next(iter(makers))]()
+
+    return first
+
+
 def _chosen(settings: Config, place: Rooms) -> str:
     """EXECUTOR=auto: docker if an engine answers and has images, else process for dummy data."""
     if _has_engine(settings, place):
@@ -187,6 +211,6 @@ def _has_engine(settings: Config, place: Rooms) -> bool:
     from spoolrunner.executor.docker import DockerExecutor
 
     try:
-        return DockerExecutor(place.spool8, timeout_s=5).images.any_of(settings.docker_registry)
+        return bool(DockerExecutor(place.spool8, timeout_s=5).runtimes(settings.docker_registry))
     except TryLater:
         return False

@@ -14,7 +14,6 @@ from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.record import builtins
 from spoolrunner.request import ERROR_ACTION, Status
 from spoolrunner.spool import claims, find, orders, registry
-from spoolrunner.spool import rooms as spool_rooms
 from spoolrunner.spool.rooms import Rooms
 
 WAIT_S = 600.0
@@ -26,15 +25,8 @@ LOOK_S = 0.1
 @click.pass_context
 def init(ctx: click.Context, volatile: bool) -> None:
     """Make the spool and the storage with the right modes and markers; safe to repeat."""
-    from spoolrunner.runner import clock
-
     settings = build.config(ctx)
-    place = spool_rooms.create(
-        settings.spool_dir.absolute(),
-        clock.now(),
-        group=build.group_id(settings.spool_group),
-        volatile=volatile,
-    )
+    place = build.make_rooms(settings, volatile=volatile)
     storage = build.storage(settings)
     storage.prepare()
     click.echo(f"spool           {place.folder}  ({place.marker.filesystem})")

@@ -143,5 +143,8 @@ class Executor(Protocol):
     def image_id(self, image: str) -> str:
         """The id of a local image, or "" if it is not here. Nothing is ever pulled."""
 
+    def runtimes(self, registry: str) -> set[str]:
+        """Names, without tags, of the images of this registry that are here."""
+
     def shortcomings(self) -> list[str]:
         """What it can't enforce here, one sentence each; empty when everything holds."""

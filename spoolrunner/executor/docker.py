@@ -162,6 +162,9 @@ class DockerExecutor:
     def images(self) -> DockerImages:
         return DockerImages(self._engine, NotFound)
 
+    def runtimes(self, registry: str) -> set[str]:
+        return self.images.runtimes(registry)
+
     def has_network(self, name: str) -> bool:
         """Is there a network of this name on the engine?"""
         with self._engine() as engine:

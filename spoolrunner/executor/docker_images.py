@@ -27,11 +27,12 @@ class DockerImages:
             return Image(id=about["Id"], built_at=docker_words.utc(about["Created"]))
         return None
 
-    def any_of(self, registry: str) -> bool:
-        """Is there any image whose name begins with this registry?"""
+    def runtimes(self, registry: str) -> set[str]:
+        """NAME of every image REGISTRY/NAME:TAG that is here."""
         with self._engine() as engine:
             tags = [tag for about in engine.images() for tag in about["RepoTags"] or []]
-        return any(tag.startswith(f"{registry}/") for tag in tags)
+        ours = [tag.removeprefix(f"{registry}/") for tag in tags if tag.startswith(f"{registry}/")]
+        return {name.partition(":")[0] for name in ours}
 
     def load(self, file: IO[bytes], registry: str, read: Callable[[int], None]) -> list[str]:
         """Load an archive of `docker save`; the names that came. read: told of bytes, twice each.

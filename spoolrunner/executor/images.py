@@ -72,6 +72,11 @@ class LocalImages:
         found = [_installed(command) for command in self._commands.values()]
         return [command[0] for command in found if command]
 
+    def runtimes(self) -> set[str]:
+        """Names, without tags, of the images that a program stands for."""
+        commands = self._commands.items()
+        return {name.partition(":")[0] for name, command in commands if _installed(command)}
+
     def _command(self, image: str) -> list[str] | None:
         """None: unknown, or its program is not installed."""
         for pattern, command in self._commands.items():

@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+FORMAT = 1  # of `started` and `status`; kept.py reads them, of a later version too
 PR_SET_CHILD_SUBREAPER = 36
 FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE = 1, 2
 CANNOT_PREPARE = 125  # as docker has it
@@ -80,7 +81,7 @@ def keep(launch: dict[str, Any]) -> None:
     started_at = now()
     log = Log(launch["log"], launch["log_bytes"])
     about = {"pid": os.getpid(), "log": launch["log"], "image_id": launch["image_id"]}
-    record("started", {"started_at": started_at, **about})
+    record("started", {"format": FORMAT, "started_at": started_at, **about})
     alarm = hear_signals()
     job = Job(launch)
     with contextlib.suppress(BrokenPipeError):  # the runner was killed: the job goes on
@@ -90,7 +91,7 @@ def keep(launch: dict[str, Any]) -> None:
     job.end(log)
     ended = {"status": job.status, "reason": out_of_memory(launch["oom_events"])}
     times = {"started_at": started_at, "finished_at": now(), "image_id": launch["image_id"]}
-    insist(lambda: record("status", {**ended, **times}))
+    insist(lambda: record("status", {"format": FORMAT, **ended, **times}))
 
 
 class Job:

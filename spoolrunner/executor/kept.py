@@ -30,18 +30,20 @@ BRIEFLY_S = 0.02
 RECORD_BYTES = 65536
 
 
-class Started(record.Frozen, frozen=True):
+class Started(record.Frozen, frozen=True, kw_only=True):
     """The keeper's file `started`."""
 
+    format: int = 1
     pid: int
     started_at: str
     log: str
     image_id: str
 
 
-class Ended(record.Frozen, frozen=True):
+class Ended(record.Frozen, frozen=True, kw_only=True):
     """The keeper's file `status`."""
 
+    format: int = 1
     status: int
     reason: str
     started_at: str

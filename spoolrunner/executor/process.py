@@ -105,6 +105,10 @@ class ProcessExecutor:
     def image_id(self, image: str) -> str:
         return self._images.image_id(image)
 
+    def runtimes(self, registry: str) -> set[str]:
+        """Of any registry: programs of this machine stand for all."""
+        return self._images.runtimes()
+
     def shortcomings(self) -> list[str]:
         can = self._groups.controllers
         told = {

@@ -14,6 +14,7 @@ from spoolrunner import files
 from spoolrunner.errors import BadMachine
 from spoolrunner.lock import Lock
 
+FORGETFUL = ("tmpfs", "ramfs")
 REFUSED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "virtiofs")
 
 
@@ -22,7 +23,7 @@ def check(folder: Path, *, volatile: bool) -> str:
     kind = type_of(folder)
     if is_refused(kind):
         raise _refused(folder, f"it is on {kind}, whose locks and renames do not survive a crash")
-    if kind in ("tmpfs", "ramfs") and not volatile:
+    if kind in FORGETFUL and not volatile:
         raise _refused(folder, f"it is on {kind}, which forgets everything at a reboot")
     _probe(folder)
     return kind

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spoolrunner import files
-from spoolrunner.errors import BadMachine, BadRequest
-from spoolrunner.record import Record, from_json, parse_foreign, to_json
-from spoolrunner.request import FORMAT, Request
+from spoolrunner.errors import BadMachine
+from spoolrunner.record import NEWER, Record, from_json, to_json
+from spoolrunner.request import Request
 from spoolrunner.spool.rooms import Rooms
 
+FORMAT = 1  # of an entry of index/
 RECENT = 50
-NEWER = "newer_format"
+SEQUENCE = "sequence"
 SEQUENCES_RESERVED = 1000
 
 
@@ -35,6 +36,7 @@ class Ended(Record, kw_only=True):
 class Whereabouts(Record, kw_only=True):
     """Where a finished request lies: index/HH/ID (named by the identifier's lower case)."""
 
+    format: int = FORMAT
     identifier: str
     day: str
 
@@ -45,7 +47,7 @@ class Requests:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._written: dict[str, tuple[int, int, int]] = {}
-        self._next, self._reserved = self._last_sequence(), 0
+        self._next, self._reserved = last_sequence(rooms), 0
         # What is told outside of a request is flushed together with it (runner/reporting.py).
         self.report: Callable[[files.Changes, Request], None] = lambda disk, request: None
 
@@ -100,8 +102,8 @@ class Requests:
                 disk.move(self.path(request.identifier), target)
                 self._written.pop(request.identifier, None)
         with files.Changes() as disk:
-            ended = [_ended(request) for request in reversed(requests)]
-            disk.write(self._rooms.recent, to_json([*ended, *recent(self._rooms)][:RECENT]))
+            newest = [ended(request) for request in reversed(requests)]
+            write_recent(self._rooms, disk, [*newest, *recent(self._rooms)])
 
     def readopt(self, request: Request) -> None:
         """A finished request whose file somebody put into the inbox: back to done/."""
@@ -118,13 +120,7 @@ class Requests:
 
     def read_done(self, identifier: str) -> Request | None:
         """A finished request, or None if its file is gone (retention) or was never here."""
-        where = self.find_done(identifier)
-        if where is None:
-            return None
-        try:
-            return read(self.done_path(where.identifier, where.day))
-        except FileNotFoundError:
-            return None
+        return read_done(self._rooms, identifier)
 
     def is_gone(self, request: Request) -> bool:
         """Has a person taken the file of an active request away?"""
@@ -136,37 +132,22 @@ class Requests:
 
     def find_done(self, identifier: str) -> Whereabouts | None:
         """Where a finished request lies, by any spelling of its case; it outlives the file."""
-        path = self._index_path(identifier)
-        try:
-            return from_json(path.read_bytes(), Whereabouts, str(path))
-        except FileNotFoundError:
-            return None
+        return find_done(self._rooms, identifier)
 
     def path(self, identifier: str) -> Path:
         return self._rooms.running / f"{identifier}.json"
 
     def done_path(self, identifier: str, day: str) -> Path:
-        return self._rooms.done / day / f"{identifier}.json"
+        return done_path(self._rooms, identifier, day)
 
     def next_sequence(self) -> int:
         """Order over the whole spool. Reserved on disk by the thousand: one flush for as many."""
         if self._next >= self._reserved:
             reserved = self._next + SEQUENCES_RESERVED
-            with files.Changes() as disk:
-                disk.write(self._sequence_path, to_json(reserved))
+            reserve_sequence(self._rooms, reserved)
             self._reserved = reserved
         self._next += 1
         return self._next
-
-    @property
-    def _sequence_path(self) -> Path:
-        return self._rooms.locks / "sequence"
-
-    def _last_sequence(self) -> int:
-        try:
-            return from_json(self._sequence_path.read_bytes(), int, str(self._sequence_path))
-        except FileNotFoundError:
-            return 0
 
     def _remember(self, identifier: str) -> None:
         self._written[identifier] = _mark(os.lstat(self.path(identifier)))
@@ -182,44 +163,64 @@ class Requests:
         return _mark(about) != known
 
     def _note_whereabouts(self, disk: files.Changes, request: Request) -> None:
-        path = self._index_path(request.identifier)
-        files.make_folder(path.parent)
         files.make_folder(self._rooms.done / day_of(request))
-        entry = Whereabouts(identifier=request.identifier, day=day_of(request))
-        disk.write(path, to_json(entry))
+        enter_done(self._rooms, disk, request.identifier, day_of(request))
 
-    def _index_path(self, identifier: str) -> Path:
-        name = identifier.lower()
-        return self._rooms.index / hashlib.sha1(name.encode()).hexdigest()[:2] / name
+
+def find_done(rooms: Rooms, identifier: str) -> Whereabouts | None:
+    """Where a finished request lies, by any spelling of its case; it outlives the file."""
+    path = index_path(rooms, identifier)
+    try:
+        return from_json(path.read_bytes(), Whereabouts, str(path))
+    except FileNotFoundError:
+        return None
+
+
+def read_done(rooms: Rooms, identifier: str) -> Request | None:
+    """A finished request, or None if its file is gone (retention) or was never here."""
+    where = find_done(rooms, identifier)
+    if where is None:
+        return None
+    try:
+        return read(done_path(rooms, where.identifier, where.day))
+    except FileNotFoundError:
+        return None
+
+
+def enter_done(rooms: Rooms, disk: files.Changes, identifier: str, day: str) -> None:
+    """Note in index/ where a finished request lies."""
+    path = index_path(rooms, identifier)
+    files.make_folder(path.parent)
+    disk.write(path, to_json(Whereabouts(identifier=identifier, day=day)))
+
+
+def done_path(rooms: Rooms, identifier: str, day: str) -> Path:
+    return rooms.done / day / f"{identifier}.json"
+
+
+def index_path(rooms: Rooms, identifier: str) -> Path:
+    name = identifier.lower()
+    return rooms.index / hashlib.sha1(name.encode()).hexdigest()[:2] / name
+
+
+def last_sequence(rooms: Rooms) -> int:
+    """The highest number that may have been given. Raises BadMachine if the file is torn."""
+    path = rooms.locks / SEQUENCE
+    try:
+        return from_json(path.read_bytes(), int, str(path))
+    except FileNotFoundError:
+        return 0
+
+
+def reserve_sequence(rooms: Rooms, number: int) -> None:
+    """From now on, and over a restart, no number up to this one is given again."""
+    with files.Changes() as disk:
+        disk.write(rooms.locks / SEQUENCE, to_json(number))
 
 
 def read(path: Path) -> Request:
     """Raises BadMachine if it is torn or of a newer format (NEWER), FileNotFoundError."""
-    data = path.read_bytes()
-    try:
-        request = from_json(data, Request, str(path))
-    except BadMachine as error:
-        raise _newer(path) if _format_of(data) > FORMAT else error from error
-    if request.format > FORMAT:
-        raise _newer(path)
-    return request
-
-
-def _newer(path: Path) -> BadMachine:
-    return BadMachine(
-        f"{path} was written by a newer spoolrunner.",
-        kind=NEWER,
-        hint="Go on with that version; this one leaves the spool as it is.",
-    )
-
-
-def _format_of(data: bytes) -> int:
-    """The format a file says it has, 0 if it says nothing."""
-    try:
-        found = parse_foreign(data).get("format")
-    except BadRequest:
-        return 0
-    return found if isinstance(found, int) else 0
+    return from_json(path.read_bytes(), Request, str(path))
 
 
 def _mark(about: os.stat_result) -> tuple[int, int, int]:
@@ -243,11 +244,16 @@ def recent(rooms: Rooms) -> list[Ended]:
         return []
 
 
+def write_recent(rooms: Rooms, disk: files.Changes, newest_first: list[Ended]) -> None:
+    disk.write(rooms.recent, to_json(newest_first[:RECENT]))
+
+
 def day_of(request: Request) -> str:
     return (request.completed_at or request.created_at)[:10]
 
 
-def _ended(request: Request) -> Ended:
+def ended(request: Request) -> Ended:
+    """Its line of recent.json."""
     failed = [job for job in request.jobs if job.status == "failed"]
     return Ended(
         identifier=request.identifier,

@@ -34,7 +34,16 @@ from spoolrunner.workspace.ledger import Ledger, Placed
 from spoolrunner.workspace.places import Places
 from spoolrunner.workspace.storage import JobFolder, Storage
 
-__all__ = ["Collected", "Gauge", "JobFolder", "Published", "Storage", "Workspace", "unfinished"]
+__all__ = [
+    "Collected",
+    "Gauge",
+    "JobFolder",
+    "Published",
+    "Storage",
+    "Workspace",
+    "read_journal",
+    "unfinished",
+]
 
 _JOURNAL_BYTES = 1 << 30
 
@@ -142,14 +151,14 @@ class Workspace:
     def finish(self, action: str, job: str) -> None:
         """The request file tells of it now: the job's journal may go."""
         path = self._places.journal(action)
-        begun = _read_journal(path)
+        begun = read_journal(path)
         if begun is not None and begun.made.job == job:
             with files.Changes() as disk:
                 disk.remove(path)
 
     def _begin(self, journal: Journal) -> None:
         path = self._places.journal(journal.made.action)
-        begun = _read_journal(path)
+        begun = read_journal(path)
         if begun is not None and begun.made.job != journal.made.job:
             raise _being_published(journal.made.action)
         files.make_folder(path.parent)
@@ -202,7 +211,8 @@ def _being_published(action: str) -> TryLater:
     return TryLater(f"The outputs of {action} are just being published.", kind="being_published")
 
 
-def _read_journal(path: Path) -> Journal | None:
+def read_journal(path: Path) -> Journal | None:
+    """None if there is none. Raises BadMachine if it is torn or of a later version."""
     try:
         data, _ = files.read_regular(path, _JOURNAL_BYTES)
     except FileNotFoundError:
@@ -218,6 +228,6 @@ def unfinished(storage: Storage) -> list[tuple[str, Journal]]:
     found = []
     for path in sorted(storage.journals.glob("*/[!.]*.json")):
         with contextlib.suppress(BadMachine):
-            if journal := _read_journal(path):
+            if journal := read_journal(path):
                 found.append((path.parent.name, journal))
     return found

@@ -162,6 +162,14 @@ class Storage:
         beneath.remove_tree(self.jobs / f"{name}.part")
         beneath.remove_tree(self.jobs / name)
 
+    def set_aside(self, path: Path, now: str) -> None:
+        """Put a file that can't be read out of the way. Of high privacy, whatever it was."""
+        stamp = "".join(letter for letter in now if letter.isdigit() or letter == "T")
+        folder = self.high / "set-aside"
+        files.make_folder(folder)
+        with files.Changes() as disk:
+            disk.move(path, folder / f"{stamp}Z-{path.parent.name}-{path.name}")
+
     def refuse_archived(self, folder: str) -> None:
         """Raises BadInput if this workspace lies in the archive and no longer here (ref. 4.8)."""
         if os.path.lexists(self.published(folder)):

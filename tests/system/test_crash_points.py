@@ -45,7 +45,7 @@ STEPS = [
     "runner.results:Results.finish",
     "runner.results:Results.clear",
     "spool.requests:Requests.finish",
-    "spool.requests:_ended",
+    "spool.requests:ended",
     "spool.requests:recent",
 ]
 

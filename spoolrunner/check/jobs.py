@@ -1,0 +1,111 @@
+"""Jobs: does every container, every job folder and every unfinished publication belong to one?
+
+The next start of a runner clears the same away (runner/sweep.py); here it is said first.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from spoolrunner.check.ground import Ground, draft, is_draft, names, said
+from spoolrunner.check.kinds import Finding
+from spoolrunner.drop import folder_name
+from spoolrunner.errors import BadMachine, SpoolrunnerError
+from spoolrunner.executor import Executor
+from spoolrunner.manifest import Journal
+from spoolrunner.record import NEWER
+from spoolrunner.request import Job, Phase
+from spoolrunner.runner import clock
+from spoolrunner.spool import registry
+from spoolrunner.workspace import JobFolder, Workspace, read_journal
+
+PUBLISHING = (Phase.PUBLISHING, Phase.ENDED)  # its line, or the next one's, is at its journal
+
+
+def jobs(ground: Ground) -> Iterator[Finding]:
+    yield from _publications(ground)
+    yield from _containers(ground)
+    yield from _folders(ground)
+
+
+def _publications(ground: Ground) -> Iterator[Finding]:
+    for folder in names(ground.storage.journals):
+        for name in names(ground.storage.journals / folder):
+            path = ground.storage.journals / folder / name
+            if is_draft(name):
+                yield from draft(path)
+            else:
+                ground.count("publications")
+                yield from _publication(ground, path)
+
+
+def _publication(ground: Ground, path: Path) -> Iterator[Finding]:
+    try:
+        journal = read_journal(path)
+    except BadMachine as error:
+        if error.kind == NEWER:
+            yield Finding(NEWER, str(path), said(path, error))
+        else:
+            mend = partial(ground.storage.set_aside, path, clock.now())
+            yield Finding("torn_file", str(path), said(path, error), mend)
+        return
+    if journal is None or journal.made.job in ground.active_jobs():
+        return
+    what = f"The job {journal.made.job} of {journal.made.request} is not active any more."
+    mend = partial(_finish, ground, journal)
+    yield Finding("unfinished_publication", str(path), what, mend)
+
+
+def _finish(ground: Ground, journal: Journal) -> None:
+    made = journal.made
+    index = registry.path_of(ground.rooms, made.workspace)
+    workspace = Workspace(ground.storage, folder_name(made.workspace), index)
+    workspace.publish(JobFolder(Path(journal.job_folder)), made, journal.outcome)
+    workspace.finish(made.action, made.job)
+
+
+def _containers(ground: Ground) -> Iterator[Finding]:
+    try:
+        executor = ground.executor()
+        found = executor.names()
+    except SpoolrunnerError:
+        return  # fit() has said that it does not answer
+    ground.count("containers", len(found))
+    active = ground.active_jobs()
+    for name in found:
+        if _job_of(name) not in active:
+            what = f"No active request has the job {_job_of(name)}."
+            yield Finding("container_without_job", name, what, partial(executor.clear, name))
+    yield from _lost(ground, executor, set(found))
+
+
+def _lost(ground: Ground, executor: Executor, found: set[str]) -> Iterator[Finding]:
+    for request, job in ground.active_jobs().values():
+        name = f"sr-{ground.rooms.spool8}-{job.identifier}-{job.attempt}"
+        if _runs(job, executor) and name not in found:
+            what = f"The job {job.action!r} of {request.identifier} is lost; it is started again."
+            yield Finding("job_without_container", name, what)
+
+
+def _runs(job: Job, executor: Executor) -> bool:
+    return job.active and job.phase is Phase.STARTED and job.executor == executor.name
+
+
+def _folders(ground: Ground) -> Iterator[Finding]:
+    prefix, active = f"sr-{ground.rooms.spool8}-", ground.active_jobs()
+    for name in names(ground.storage.jobs):
+        if not name.startswith(prefix):
+            continue
+        ground.count("job folders")
+        if _job_of(name) not in active:
+            what = f"No active request has the job {_job_of(name)}."
+            mend = partial(ground.storage.clear, name.removesuffix(".part"))
+            yield Finding("folder_without_job", str(ground.storage.jobs / name), what, mend)
+
+
+def _job_of(name: str) -> str:
+    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part]."""
+    with contextlib.suppress(IndexError):
+        return name.split("-")[2]
+    return ""
