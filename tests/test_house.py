@@ -20,7 +20,7 @@ CLI = {"cli", "__main__"}
 REPORT = {"report"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
-FILES = {"beneath", "files", "lock", "reflink"}
+FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),
     *("release", "request", "settings", "units", "verdict", "wire"),
