@@ -17,6 +17,7 @@ Knows: files, record, errors. Not what the files say.
 import hashlib
 import logging
 import os
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,8 @@ SMALL_BYTES = 64 << 10  # up to this a file is always written whole
 MOST_BYTES = 1 << 30
 
 Mark = tuple[int, int, int]
+
+_WRITING: dict[Path, threading.Lock] = {}
 
 
 class Heading(Frozen, frozen=True):
@@ -48,6 +51,11 @@ class Written:
 
 def notes_of(path: Path) -> Path:
     return path.with_suffix(".notes")
+
+
+def writing(path: Path) -> threading.Lock:
+    """To be held by the threads of one process that each read a file, change it and write it."""
+    return _WRITING.setdefault(path, threading.Lock())
 
 
 def read(path: Path) -> Written:
@@ -91,7 +99,7 @@ class Notebook:
     """The writer's side of one file: one writer, whom `untouched` tells of anybody else's hand."""
 
     def __init__(self, path: Path, mode: int = files.PRIVATE_FILE) -> None:
-        self._path = path
+        self.path = path
         self._notes_path = notes_of(path)
         self._mode = mode
         self._follows = ""
@@ -101,14 +109,28 @@ class Notebook:
         self._notes_bytes = 0
 
     def seen(self) -> None:
-        """The file lies there as it should; another process wrote it."""
-        self._whole = mark_of(self._path)
+        """Somebody else wrote the file that lies there, and it is to stay as it is."""
         self._follows = ""
+        self._whole, self._notes = mark_of(self.path), mark_of(self._notes_path)
+
+    def read(self) -> Written:
+        """The file as it is now, whoever wrote it."""
+        self.seen()
+        return read(self.path)
 
     @property
     def untouched(self) -> bool:
-        """Is the file as it was last written or seen here?"""
-        return mark_of(self._path) == self._whole
+        """Is the file as it was last seen or written here?"""
+        return mark_of(self.path) == self._whole
+
+    @property
+    def current(self) -> bool:
+        """The file and its notes?"""
+        return self.untouched and mark_of(self._notes_path) == self._notes
+
+    @property
+    def has_notes(self) -> bool:
+        return os.path.lexists(self._notes_path)
 
     def note(self, change: object) -> bool:
         """Add what has changed; durable when this returns. False: the file has to be written whole.
@@ -116,7 +138,7 @@ class Notebook:
         That is so for a small file, when the notes outweigh it, and until it was written here:
         what another process began, or an error cut short, is not continued.
         """
-        if not self._follows or not self.untouched or mark_of(self._notes_path) != self._notes:
+        if not self._follows or not self.current:
             return False
         line = to_line(change)
         if self._notes_bytes + len(line) > self._whole_bytes:
@@ -138,11 +160,9 @@ class Notebook:
     def write(self, disk: files.Changes, whole: bytes) -> None:
         """Write the file whole: what was noted is void from now on, and removed."""
         self._follows = ""
-        disk.write(self._path, whole, self._mode)
-        self._whole = mark_of(
-            self._path
-        )  # at once: it is nobody else's hand if the next step fails
-        if os.path.lexists(self._notes_path):
+        disk.write(self.path, whole, self._mode)
+        self._whole = mark_of(self.path)  # at once: it is nobody else's hand if the next step fails
+        if self.has_notes:
             disk.flush()  # else a power cut might take the notes and leave the file before this one
             disk.remove(self._notes_path)
         self._whole_bytes, self._notes_bytes, self._notes = len(whole), 0, None

@@ -119,9 +119,9 @@ class Requests:
 
     def _fold(self, disk: files.Changes, request: Request) -> None:
         """What lies in done/ is whole. A person's hand is left for whoever looks next."""
-        noted = os.path.lexists(notes_of(self.path(request.identifier)))
-        if noted and not self._by_hand(request.identifier):
-            self._notebook(request).write(disk, to_json(request))
+        book = self._notebook(request)
+        if book.has_notes and book.untouched:
+            book.write(disk, to_json(request))
 
     def returned(self, request: Request, path: Path) -> Request:
         """A request file of ours that lies at path, with what was noted of it while it lay here.
