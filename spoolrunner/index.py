@@ -3,7 +3,9 @@
 Knows: record, request.
 """
 
-from spoolrunner.record import Frozen, Record
+from collections.abc import Iterable
+
+from spoolrunner.record import Frozen, Record, from_json
 from spoolrunner.request import Level, Status
 
 FORMAT = 1
@@ -55,3 +57,17 @@ class WorkspaceIndex(Record, kw_only=True):
     db: str
     number: int = 0
     actions: dict[str, ActionState] = {}
+
+
+class Noted(Frozen, frozen=True, kw_only=True):
+    """A line of workspaces/NAME.notes (notebook.py): actions as they are now."""
+
+    actions: dict[str, ActionState]
+
+
+def read(whole: bytes, notes: Iterable[bytes], name: str) -> WorkspaceIndex:
+    """An index after what was noted. name: its path. Raises BadMachine."""
+    index = from_json(whole, WorkspaceIndex, name)
+    for line in notes:
+        index.actions |= from_json(line, Noted, name).actions
+    return index

@@ -22,7 +22,7 @@ CHECK = {"check"}
 LOCALRUN = {"localrun"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
-FILES = {"beneath", "files", "lock", "reflink"}
+FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),
     *("release", "request", "setting", "settings", "units", "verdict", "weights", "wire"),

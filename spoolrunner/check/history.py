@@ -16,7 +16,7 @@ from spoolrunner.check.kinds import Finding
 from spoolrunner.errors import BadMachine
 from spoolrunner.record import NEWER, from_json
 from spoolrunner.request import Request
-from spoolrunner.spool import registry, requests
+from spoolrunner.spool import registry, requestfile, requests
 from spoolrunner.spool.requests import RECENT, Ended, Whereabouts
 from spoolrunner.spool.rooms import Rooms
 
@@ -63,7 +63,7 @@ def _strange_day(ground: Ground, folder: Path) -> Iterator[Finding]:
 
 def _done(ground: Ground, path: Path) -> Iterator[Finding]:
     try:
-        request = requests.read(path)
+        request = requestfile.read(path)
     except FileNotFoundError:
         return  # moved away meanwhile
     except (BadMachine, OSError) as error:
@@ -164,7 +164,7 @@ def _newest(rooms: Rooms) -> list[Request]:
             break
         for name in names(folder):
             with contextlib.suppress(BadMachine, OSError):
-                found.append(requests.read(folder / name))
+                found.append(requestfile.read(folder / name))
     return found
 
 

@@ -198,7 +198,8 @@ def _medium(
     ground: Ground, places: Places, told: Manifest, settled: dict[str, ActionState]
 ) -> Iterator[Finding]:
     marks = {path: mark for state in settled.values() for path, mark in state.outputs.items()}
-    released, notes = manifest.released(told), manifest.notes(told)
+    released = {path for path, entry in told.outputs.items() if entry.released}
+    notes = manifest.notes(told)
     for path in sorted(released & marks.keys()):
         yield from _released(ground, places, path, marks[path])
     for path, text in sorted(notes.items()):

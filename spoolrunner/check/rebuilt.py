@@ -7,20 +7,19 @@ is left out: then the action runs again, which is never wrong.
 from collections.abc import Iterator
 from pathlib import Path
 
-from spoolrunner import files, manifest
+from spoolrunner import files, manifest, notebook
 from spoolrunner.check.ground import Ground, days, names
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadMachine
 from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
 from spoolrunner.manifest import Entry, Manifest
-from spoolrunner.record import NEWER, changed, from_json, to_json
+from spoolrunner.record import NEWER, changed, to_json
 from spoolrunner.request import Code, Job, Output, Request, Status
 from spoolrunner.runner import clock
-from spoolrunner.spool import registry, requests
+from spoolrunner.spool import registry, requestfile
 from spoolrunner.workspace.places import Places, manifest_of
 from spoolrunner.workspace.storage import SHARED_FILE
 
-MOST_BYTES = 1 << 30
 # Of these a job's end leaves no trace in the index: nobody asked any more, or it was not its fault.
 UNTOLD = (Code.CANCELLED_BY_USER, Code.INTERNAL_ERROR)
 
@@ -55,7 +54,7 @@ def _finished(ground: Ground) -> Iterator[Request]:
     for folder in days(ground.rooms):
         for name in names(folder):
             try:
-                yield requests.read(folder / name)
+                yield requestfile.read(folder / name)
             except (BadMachine, OSError):
                 continue  # told by the look at done/
 
@@ -110,8 +109,8 @@ def _mark(output: Output, before: Mark | None) -> Mark:
 
 def read_manifest(path: Path) -> Manifest:
     """Raises FileNotFoundError, BadMachine."""
-    data, _ = files.read_regular(path, MOST_BYTES)
-    return from_json(data, Manifest, str(path))
+    written = notebook.read(path)
+    return manifest.read(written.whole, written.notes, str(path))
 
 
 def manifests(ground: Ground, places: Places, about: WorkspaceIndex) -> None:

@@ -15,7 +15,7 @@ from spoolrunner.check.ground import Ground, draft, hidden, is_draft, names
 from spoolrunner.check.kinds import Finding
 from spoolrunner.errors import BadMachine
 from spoolrunner.request import IDENTIFIER
-from spoolrunner.spool import requests
+from spoolrunner.spool import requestfile, requests
 from spoolrunner.spool.inbox import printable
 from spoolrunner.spool.requests import Whereabouts
 
@@ -23,9 +23,9 @@ ID = IDENTIFIER.pattern
 # Room -> names of the files that are ours. Where a large file gets a second one beside it that is
 # only appended to, its name belongs here too.
 OURS = {
-    "running": re.compile(rf"{ID}\.json"),
+    "running": re.compile(rf"{ID}\.(json|notes)"),
     ".claims": re.compile(r"[a-z2-7]{16}\.json"),
-    "workspaces": re.compile(r"[a-z0-9_-]+\.json"),
+    "workspaces": re.compile(r"[a-z0-9_-]+\.(json|notes)"),
     "outbox": re.compile(rf"{ID}\.\d+\.json|\.trouble\.json"),
     "outbox/sent": re.compile(rf"{ID}\.json"),
     "outbox/refused": re.compile(rf"{ID}(\.error)?\.json"),
@@ -81,7 +81,7 @@ def _claims(ground: Ground) -> Iterator[Finding]:
 
 def _running(ground: Ground) -> Iterator[Finding]:
     for name in names(ground.rooms.running):
-        if not hidden(name) and OURS["running"].fullmatch(name):
+        if not hidden(name) and name.endswith(".json") and OURS["running"].fullmatch(name):
             ground.count("active requests")
             yield from _active(ground, ground.rooms.running / name)
 
@@ -93,7 +93,7 @@ def _active(ground: Ground, path: Path) -> Iterator[Finding]:
         yield Finding("torn_file", str(path), what, ground.aside(path, "torn_file", what))
         return
     try:
-        request = requests.read(path)
+        request = requestfile.read(path)
     except FileNotFoundError:
         return
     except BadMachine as error:

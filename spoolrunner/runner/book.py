@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from spoolrunner.request import Job, Request, overall_status
 from spoolrunner.runner import clock
@@ -20,6 +21,15 @@ class Stopping(Exception):
     """The mover has stopped: drop everything, the next runner finds it as it is."""
 
 
+@dataclass
+class _Change:
+    """Of a request, not on disk yet: of these jobs only, or (whole) of more than its jobs."""
+
+    request: Request
+    jobs: dict[str, Job] = field(default_factory=dict)
+    whole: bool = False
+
+
 class Book:
     """requests: identifier -> request, in order of acceptance."""
 
@@ -29,7 +39,7 @@ class Book:
         self._spellings: dict[str, str] = {}
         self.ended: list[tuple[Request, Job]] = []
         self._wake = wake
-        self._dirty: dict[str, Request] = {}
+        self._dirty: dict[str, _Change] = {}
         self._told: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = (
             queue.SimpleQueue()
         )
@@ -82,22 +92,31 @@ class Book:
         if was_active and not job.active:
             job.completed_at = job.completed_at or job.updated_at
             self.ended.append((request, job))
-        self.changed(request)
+        self._change_of(request).jobs[job.identifier] = job
 
     def changed(self, request: Request) -> None:
-        """The request has to be written."""
-        if request.identifier in self.requests:
-            self._dirty[request.identifier] = request
+        """More of the request has changed than fields of its jobs: it has to be written whole."""
+        self._change_of(request).whole = True
+
+    def _change_of(self, request: Request) -> _Change:
+        if request.identifier not in self.requests:
+            return _Change(request)  # nobody's any more: it is not written
+        return self._dirty.setdefault(request.identifier, _Change(request))
 
     def save(self) -> list[Request]:
         """Write all that changed with one flush, then let those go on who waited for it.
 
         Returns the requests whose files a person has withdrawn or changed.
         """
-        dirty = list(self._dirty.values())
+        dirty = [change.request for change in self._dirty.values()]
         for request in dirty:
             _settle(request)
-        touched = self.store.save(dirty) if dirty else []
+        jobs = {
+            name: list(change.jobs.values())
+            for name, change in self._dirty.items()
+            if not change.whole
+        }
+        touched = self.store.save(dirty, jobs) if dirty else []
         self._dirty.clear()  # only now: on a full disk all is still to be written
         unsaved, self._unsaved = self._unsaved, []
         for flushed in unsaved:

@@ -143,6 +143,7 @@ class Intake:
         _check_is_operator(claim, "Only the operator may put a request file back.")
         self._check_backend(request.backend)
         store = self._book.store
+        request = store.returned(request, claim.path)
         active = self._book.find(request.identifier) or self._fresh.get(request.identifier.lower())
         if active is not None and not store.is_gone(active):
             raise DUPLICATE

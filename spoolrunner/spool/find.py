@@ -10,7 +10,7 @@ import os
 
 from spoolrunner.errors import BadInput, BadMachine
 from spoolrunner.request import IDENTIFIER, Job, Request
-from spoolrunner.spool import requests
+from spoolrunner.spool import requestfile, requests
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 
@@ -53,7 +53,7 @@ def all_active(rooms: Rooms) -> list[Request]:
         if name.startswith(".") or not name.endswith(".json"):
             continue
         with contextlib.suppress(FileNotFoundError, BadMachine):
-            found.append(requests.read(rooms.running / name))
+            found.append(requestfile.read(rooms.running / name))
     return sorted(found, key=lambda one: one.sequence)
 
 

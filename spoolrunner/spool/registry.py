@@ -8,11 +8,11 @@ the file is named by the folded name.
 import os
 from pathlib import Path
 
-from spoolrunner import files
+from spoolrunner import files, index, notebook
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadRequest
 from spoolrunner.index import WorkspaceIndex
-from spoolrunner.record import changed, from_json, to_json
+from spoolrunner.record import changed, to_json
 from spoolrunner.request import WorkspaceRef
 from spoolrunner.spool.rooms import Rooms
 
@@ -23,9 +23,8 @@ def path_of(rooms: Rooms, workspace: str) -> Path:
 
 def find(rooms: Rooms, workspace: str) -> WorkspaceIndex | None:
     """None if it was never seen. Raises BadMachine for a torn file."""
-    path = path_of(rooms, workspace)
     try:
-        return from_json(path.read_bytes(), WorkspaceIndex, str(path))
+        return _read(path_of(rooms, workspace))
     except FileNotFoundError:
         return None
 
@@ -34,14 +33,14 @@ def every(rooms: Rooms) -> list[WorkspaceIndex]:
     """All known workspaces, by name. Raises PermissionError (glob would find nothing instead)."""
     names = [name for name in os.listdir(rooms.workspaces) if not name.startswith(".")]
     paths = [rooms.workspaces / name for name in sorted(names) if name.endswith(".json")]
-    return [from_json(path.read_bytes(), WorkspaceIndex, str(path)) for path in paths]
+    return [_read(path) for path in paths]
 
 
 def numbered(rooms: Rooms, number: int) -> WorkspaceRef:
     """The workspace that a v1 request names by workspace_id. Raises BadRequest."""
-    for index in every(rooms):
-        if index.number == number:
-            return WorkspaceRef(name=index.name, repo=index.repo, branch=index.branch, db=index.db)
+    for one in every(rooms):
+        if one.number == number:
+            return WorkspaceRef(name=one.name, repo=one.repo, branch=one.branch, db=one.db)
     raise BadRequest(
         f"There is no workspace number {number} here.",
         kind="unknown_workspace",
@@ -90,10 +89,17 @@ def add(rooms: Rooms, wanted: WorkspaceRef, *, numbered: bool, force: bool = Fal
         return known.number
     number = known.number if known else 0
     if numbered and not number:
-        number = 1 + max((index.number for index in every(rooms)), default=0)
-    with files.Changes() as disk:
-        disk.write(path_of(rooms, wanted.name), to_json(_index(known, wanted, number)))
+        number = 1 + max((one.number for one in every(rooms)), default=0)
+    path = path_of(rooms, wanted.name)
+    with notebook.writing(path), files.Changes() as disk:
+        # Read again: a job may have published meanwhile.
+        disk.write(path, to_json(_index(find(rooms, wanted.name), wanted, number)))
     return number
+
+
+def _read(path: Path) -> WorkspaceIndex:
+    written = notebook.read(path)
+    return index.read(written.whole, written.notes, str(path))
 
 
 def _index(known: WorkspaceIndex | None, wanted: WorkspaceRef, number: int) -> WorkspaceIndex:

@@ -1,18 +1,21 @@
 """The request files: running/ID.json while it is active, done/DAY/ID.json for ever after.
 
-Only the mover calls what writes here. History is never scanned: index/HH/ID says which day a
-finished request lies in, recent.json holds the last that ended.
+What happens to the jobs of a large one is noted beside it, in running/ID.notes (notebook.py), and
+folded in before it is finished. Only the mover calls what writes here. History is never scanned:
+index/HH/ID says which day a finished request lies in, recent.json holds the last that ended.
 """
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from spoolrunner import files
+from spoolrunner import files, notebook
 from spoolrunner.errors import BadMachine
+from spoolrunner.notebook import Notebook, notes_of
 from spoolrunner.record import NEWER, Record, from_json, to_json
-from spoolrunner.request import Request
+from spoolrunner.request import Job, Request
+from spoolrunner.spool.requestfile import noted, read, with_notes
 from spoolrunner.spool.rooms import Rooms
 
 FORMAT = 1  # of an entry of index/
@@ -46,7 +49,7 @@ class Requests:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._written: dict[str, tuple[int, int, int]] = {}
+        self._notebooks: dict[str, Notebook] = {}
         self._next, self._reserved = last_sequence(rooms), 0
         # What is told outside of a request is flushed together with it (runner/reporting.py).
         self.report: Callable[[files.Changes, Request], None] = lambda disk, request: None
@@ -62,14 +65,12 @@ class Requests:
                     raise  # a step back of our own version: its jobs are not ours to sweep away
                 unreadable.append((path, error.message))
                 continue
-            self._remember(request.identifier)
+            self._notebook(request).seen()
             requests.append(request)
         return sorted(requests, key=lambda one: one.sequence), unreadable
 
     def _checked(self, path: Path) -> Request:
         """Raises BadMachine for what the mover did not put there, or has finished since."""
-        if path.is_symlink() or not path.is_file():
-            raise BadMachine(f"{path} is not a regular file.", kind="unreadable_record")
         request = read(path)
         if path != self.path(request.identifier):
             raise BadMachine(f"{path} is not named by its identifier.", kind="unreadable_record")
@@ -79,31 +80,60 @@ class Requests:
             raise BadMachine(f"{request.identifier} is in done/ already.", kind="duplicate")
         return request
 
-    def save(self, requests: list[Request]) -> list[Request]:
-        """Write these, flushed together. Returns those a person withdrew or changed by hand."""
+    def save(
+        self, requests: Sequence[Request], jobs: Mapping[str, Sequence[Job]] | None = None
+    ) -> list[Request]:
+        """Write these, flushed together. Returns those a person withdrew or changed by hand.
+
+        jobs: of the requests with these identifiers nothing has changed but these jobs.
+        """
         touched = [one for one in requests if self._by_hand(one.identifier)]
-        with files.Changes() as disk:
-            for request in requests:
-                if request not in touched:
-                    disk.write(self.path(request.identifier), to_json(request))
+        ours = [one for one in requests if one not in touched]
+        try:
+            with files.Changes() as disk:
+                for request in ours:
+                    self._write(disk, request, (jobs or {}).get(request.identifier))
                     self.report(disk, request)
-                    # At once: if the next one fails, this is not taken for somebody else's work.
-                    self._remember(request.identifier)
+        except BaseException:
+            for request in ours:
+                self._notebook(request).distrust()
+            raise
         return touched
+
+    def _write(self, disk: files.Changes, request: Request, jobs: Sequence[Job] | None) -> None:
+        book = self._notebook(request)
+        if jobs is None or not book.note(noted(request, jobs)):
+            book.write(disk, to_json(request))
 
     def finish(self, requests: list[Request]) -> None:
         """running/ -> done/DAY/: first where it will lie, then the move, then the last fifty."""
         with files.Changes() as disk:
             for request in requests:
+                self._fold(disk, request)
                 self._note_whereabouts(disk, request)
         with files.Changes() as disk:
             for request in requests:
                 target = self.done_path(request.identifier, day_of(request))
                 disk.move(self.path(request.identifier), target)
-                self._written.pop(request.identifier, None)
+                self.forget(request)
         with files.Changes() as disk:
             newest = [ended(request) for request in reversed(requests)]
             write_recent(self._rooms, disk, [*newest, *recent(self._rooms)])
+
+    def _fold(self, disk: files.Changes, request: Request) -> None:
+        """What lies in done/ is whole. A person's hand is left for whoever looks next."""
+        book = self._notebook(request)
+        if book.has_notes and book.untouched:
+            book.write(disk, to_json(request))
+
+    def returned(self, request: Request, path: Path) -> Request:
+        """A request file of ours that lies at path, with what was noted of it while it lay here.
+
+        Raises BadMachine if its notes are damaged.
+        """
+        whole, _ = files.read_regular(path, notebook.MOST_BYTES)
+        place = notes_of(self.path(request.identifier))
+        return with_notes(request, notebook.notes_on(whole, place), str(place))
 
     def readopt(self, request: Request) -> None:
         """A finished request whose file somebody put into the inbox: back to done/."""
@@ -127,8 +157,8 @@ class Requests:
         return not os.path.lexists(self.path(request.identifier))
 
     def forget(self, request: Request) -> None:
-        """A person took its file away; we only stop watching for it."""
-        self._written.pop(request.identifier, None)
+        """It is not in running/ any more; we only stop watching for it."""
+        self._notebooks.pop(request.identifier, None)
 
     def find_done(self, identifier: str) -> Whereabouts | None:
         """Where a finished request lies, by any spelling of its case; it outlives the file."""
@@ -149,18 +179,13 @@ class Requests:
         self._next += 1
         return self._next
 
-    def _remember(self, identifier: str) -> None:
-        self._written[identifier] = _mark(os.lstat(self.path(identifier)))
+    def _notebook(self, request: Request) -> Notebook:
+        path = self.path(request.identifier)
+        return self._notebooks.setdefault(request.identifier, Notebook(path))
 
     def _by_hand(self, identifier: str) -> bool:
-        known = self._written.get(identifier)
-        if known is None:
-            return False
-        try:
-            about = os.lstat(self.path(identifier))
-        except FileNotFoundError:
-            return True
-        return _mark(about) != known
+        known = self._notebooks.get(identifier)
+        return known is not None and not known.untouched
 
     def _note_whereabouts(self, disk: files.Changes, request: Request) -> None:
         files.make_folder(self._rooms.done / day_of(request))
@@ -216,16 +241,6 @@ def reserve_sequence(rooms: Rooms, number: int) -> None:
     """From now on, and over a restart, no number up to this one is given again."""
     with files.Changes() as disk:
         disk.write(rooms.locks / SEQUENCE, to_json(number))
-
-
-def read(path: Path) -> Request:
-    """Raises BadMachine if it is torn or of a newer format (NEWER), FileNotFoundError."""
-    return from_json(path.read_bytes(), Request, str(path))
-
-
-def _mark(about: os.stat_result) -> tuple[int, int, int]:
-    """Not ctime: a chmod, or a backup's hard link, is nobody's edit."""
-    return (about.st_ino, about.st_size, about.st_mtime_ns)
 
 
 def _differ(first: Path, second: Path) -> bool:

@@ -15,7 +15,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Workspace:
         self._placing = threading.Lock()
 
     def index(self) -> WorkspaceIndex:
-        """As it lies on disk. Raises FileNotFoundError, BadMachine."""
+        """As it is on disk; not to be changed. Raises FileNotFoundError, BadMachine."""
         return self._ledger.index()
 
     def note(self, runs: Mapping[str, Run]) -> None:
@@ -139,11 +139,11 @@ class Workspace:
         journal = Journal(made=made, outcome=outcome, job_folder=str(job.home))
         self._begin(journal)
         with self._placing:
-            index = self.index()
-            if _newest(index, made.action) == made.job:
+            if self._newest(made.action) == made.job:
                 return  # done before we were interrupted; another may have replaced files since
             self._ledger.make_way(outcome.outputs)
-            seen = publishing.place(self._places, job, journal, _marks(index, outcome.outputs))
+            known = self._ledger.known(outcome.outputs)
+            seen = publishing.place(self._places, job, journal, known)
             placed = Placed(journal, seen)
             self._ledger.add(placed)
         self._ledger.settle(placed)
@@ -156,14 +156,29 @@ class Workspace:
             with files.Changes() as disk:
                 disk.remove(path)
 
+    @property
+    def lags(self) -> bool:
+        """Has what was published only been noted yet, beside the manifest or the index?"""
+        return self._ledger.lags
+
+    def fold(self) -> None:
+        """Bring manifests and index up to date; to be done when no job of it runs any more."""
+        self._ledger.fold()
+
+    def _newest(self, action: str) -> str:
+        state = self.index().actions.get(action)
+        return state.newest.job if state else ""
+
     def _begin(self, journal: Journal) -> None:
         path = self._places.journal(journal.made.action)
         begun = read_journal(path)
         if begun is not None and begun.made.job != journal.made.job:
             raise _being_published(journal.made.action)
         files.make_folder(path.parent)
+        # Without the names of all actions: for each of 2,500 jobs they would be 2,500 names.
+        brief = changed(journal, made=changed(journal.made, actions=[]))
         with files.Changes() as disk:
-            disk.write(path, to_json(journal))
+            disk.write(path, to_json(brief))
 
     def _published(self, needs: Sequence[Need]) -> list[tuple[Need, ActionState]]:
         """What these very jobs published, the newest last."""
@@ -178,19 +193,6 @@ class Workspace:
             found.append((state.published.sequence, need, state))
         found.sort(key=lambda each: each[0])
         return [(need, state) for _, need, state in found]
-
-
-def _newest(index: WorkspaceIndex, action: str) -> str:
-    state = index.actions.get(action)
-    return state.newest.job if state else ""
-
-
-def _marks(index: WorkspaceIndex, paths: Iterable[str]) -> Mapping[str, list[Mark]]:
-    """What is known of files of these names, whichever action published them."""
-    states = index.actions.values()
-    return {
-        path: [state.outputs[path] for state in states if path in state.outputs] for path in paths
-    }
 
 
 def _look_again(tree: Tree, path: str, mark: Mark) -> Mark | None:

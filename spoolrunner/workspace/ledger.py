@@ -1,29 +1,30 @@
 """The ledger: a workspace's manifests and index, brought up to date for many jobs at once.
 
-Rewriting both for each of 2,500 jobs costs bytes that grow with the square of their number, so jobs
-that end together are written together: who comes first writes for all who wait.
-Knows: places, publishing (beside it), manifest, index, record, files.
+Jobs that end together are entered together: who comes first writes for all who wait. And what was
+written is remembered, and only noted while it is large (notebook.py): to read and rewrite all of it
+for each of 2,500 jobs would cost time and bytes that grow with the square of their number.
+The manifest at medium privacy is written whenever the one at high privacy is written whole; while
+that has notes it lags behind, until `fold`.
+Knows: places, publishing (beside it), manifest, index, notebook, record, files.
 """
 
+import contextlib
 import os
 import stat
-import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from spoolrunner import files, manifest
+from spoolrunner import files, index, manifest, notebook
 from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
-from spoolrunner.manifest import Journal, Manifest
-from spoolrunner.record import changed, from_json, to_json
+from spoolrunner.manifest import Catalogue, End, Journal, Manifest
+from spoolrunner.notebook import Notebook
+from spoolrunner.record import changed, to_json
 from spoolrunner.request import Code, Outcome, Status
 from spoolrunner.workspace import publishing
 from spoolrunner.workspace.places import Places, manifest_of
 from spoolrunner.workspace.storage import SHARED_FILE
-
-T = TypeVar("T")
-_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +41,28 @@ class Ledger:
 
     def __init__(self, places: Places, index_path: Path) -> None:
         self._places = places
-        self._index_path = index_path
-        self._writing = threading.Lock()
+        self._index_book = Notebook(index_path)
+        self._manifest_book = Notebook(manifest_of(places.high))
+        self._writing = notebook.writing(index_path)
         self._unsettled: list[Placed] = []
+        self._index: WorkspaceIndex | None = None
+        self._owners: dict[str, set[str]] = {}
+        self._catalogue: Catalogue | None = None
 
     def index(self) -> WorkspaceIndex:
-        """Raises FileNotFoundError if the workspace was never registered."""
-        return _read(self._index_path, WorkspaceIndex)
+        """As it is on disk; not to be changed. Raises FileNotFoundError if the workspace was never
+        registered, BadMachine."""
+        with self._writing:
+            return self._read_index()
+
+    def known(self, paths: Iterable[str]) -> Mapping[str, list[Mark]]:
+        """What is known of files of these names, whichever action published them."""
+        with self._writing:
+            actions = self._read_index().actions
+            return {
+                path: [actions[action].outputs[path] for action in self._owners.get(path, ())]
+                for path in paths
+            }
 
     def make_way(self, paths: Collection[str]) -> None:
         """Enter now who placed one of these: after a crash it would be found replaced, so lost."""
@@ -70,80 +86,138 @@ class Ledger:
 
     def _settle_all(self) -> None:
         batch = list(self._unsettled)
-        self._write(batch)
+        with self._all_or_forgotten():
+            self._enter_in_manifest(batch)
+            self._enter_in_index(batch)  # last: what the index tells need not be done again
         for placed in batch:  # one by one: others are added meanwhile
             self._unsettled.remove(placed)
+
+    @property
+    def lags(self) -> bool:
+        """Is there a file that does not tell all by itself?"""
+        return self._index_book.has_notes or self._manifest_book.has_notes
+
+    def fold(self) -> None:
+        """Write what was only noted into the files themselves."""
+        with self._writing, self._all_or_forgotten():
+            if self._manifest_book.has_notes:
+                self._write_manifests(self._read_manifest().manifest)
+            if self._index_book.has_notes:
+                self._write_index(self._read_index())
+            self._catalogue = None  # large, and not needed until the next job ends
 
     def note(self, runs: Mapping[str, Run]) -> None:
         """Enter runs that failed before they could make anything: they are the newest all the same,
         but for what has run since (this is done again after a crash)."""
-        with self._writing:
-            index = self.index()
-            for action, run in runs.items():
-                state = index.actions.get(action)
-                if state is None or state.newest.sequence <= run.sequence:
-                    index.actions[action] = _with_run(state, run)
-            with files.Changes() as disk:
-                disk.write(self._index_path, to_json(index))
+        with self._writing, self._all_or_forgotten():
+            actions = self._read_index().actions
+            self._put(
+                {
+                    action: _with_run(state, run)
+                    for action, run in runs.items()
+                    if (state := actions.get(action)) is None
+                    or state.newest.sequence <= run.sequence
+                }
+            )
 
     def mark(self, action: str, job: str, marks: dict[str, Mark]) -> None:
         """The same content under a new inode or ctime: remember these, not to hash it again."""
-        with self._writing:
-            index = self.index()
-            state = index.actions.get(action)
+        with self._writing, self._all_or_forgotten():
+            state = self._read_index().actions.get(action)
             if state and state.published and state.published.job == job:
-                index.actions[action] = changed(state, outputs=marks)
-                with files.Changes() as disk:
-                    disk.write(self._index_path, to_json(index))
+                self._put({action: changed(state, outputs=marks)})
 
-    def _write(self, batch: Sequence[Placed]) -> None:
-        index = self.index()
-        before = self._manifest(index.name)
-        after = before
+    @contextlib.contextmanager
+    def _all_or_forgotten(self) -> Iterator[None]:
+        """What could not be written must not be remembered: it is read again from the disk."""
+        try:
+            yield
+        except BaseException:
+            self._index = self._catalogue = None
+            for book in (self._index_book, self._manifest_book):
+                book.distrust()
+            raise
+
+    def _read_index(self) -> WorkspaceIndex:
+        if self._index is None or not self._index_book.current:
+            written = self._index_book.read()
+            self._index = index.read(written.whole, written.notes, str(self._index_book.path))
+            self._owners = defaultdict(set)
+            for action, state in self._index.actions.items():
+                for path in state.outputs:
+                    self._owners[path].add(action)
+        return self._index
+
+    def _enter_in_index(self, batch: Sequence[Placed]) -> None:
+        actions = self._read_index().actions
+        states: dict[str, ActionState] = {}
         for placed in batch:
             made, outcome = placed.journal.made, placed.journal.outcome
-            times = {path: about.st_mtime for path, about in placed.seen.items()}
-            after = manifest.with_run(after, made, outcome, times)
-            _enter(index, placed)
-        self._tidy_medium(before, after)
-        self._save(after, index)
+            if outcome.status_code is not Code.CANCELLED_BY_USER:
+                before = states.get(made.action) or actions.get(made.action)
+                states[made.action] = _after(before, placed)
+        self._put(states)
 
-    def _manifest(self, name: str) -> Manifest:
+    def _put(self, states: Mapping[str, ActionState]) -> None:
+        if not states:
+            return
+        known = self._read_index()
+        for action, state in states.items():
+            before = known.actions.get(action)
+            for path in before.outputs.keys() - state.outputs.keys() if before else ():
+                self._owners[path].discard(action)
+            for path in state.outputs:
+                self._owners[path].add(action)
+            known.actions[action] = state
+        if not self._index_book.note(index.Noted(actions=dict(states))):
+            self._write_index(known)
+
+    def _write_index(self, whole: WorkspaceIndex) -> None:
+        with files.Changes() as disk:
+            self._index_book.write(disk, to_json(whole))
+
+    def _read_manifest(self) -> Catalogue:
         """Ours; or what job-runner left at medium privacy; or a new one."""
-        for root in (self._places.high, self._places.medium):
-            try:
-                return _read(manifest_of(root), Manifest)
-            except FileNotFoundError:
-                continue
-        return Manifest(workspace=name)
+        if self._catalogue is None or not self._manifest_book.current:
+            name = self._read_index().name
+            self._catalogue = Catalogue(self._found() or Manifest(workspace=name))
+        return self._catalogue
 
-    def _tidy_medium(self, before: Manifest, after: Manifest) -> None:
+    def _found(self) -> Manifest | None:
+        for book in (self._manifest_book, Notebook(manifest_of(self._places.medium))):
+            with contextlib.suppress(FileNotFoundError):
+                written = book.read()
+                return manifest.read(written.whole, written.notes, str(book.path))
+        return None
+
+    def _enter_in_manifest(self, batch: Sequence[Placed]) -> None:
+        catalogue = self._read_manifest()
+        change = catalogue.enter(_end(placed) for placed in batch)
+        self._tidy_medium(change)
+        if change.noted is None and os.path.lexists(self._manifest_book.path):
+            return
+        if change.noted is None or not self._manifest_book.note(change.noted):
+            self._write_manifests(catalogue.manifest)
+
+    def _tidy_medium(self, change: manifest.Change) -> None:
         """Flushed before the manifest is written: from then on the difference is forgotten."""
         medium = self._places.medium
-        old, new = manifest.notes(before), manifest.notes(after)
-        gone = (manifest.released(before) | set(old)) - manifest.released(after) - set(new)
         with files.Changes() as disk:
-            for path in sorted(gone):
+            for path in sorted(change.gone):
                 if _is_file(medium / path):
                     disk.remove(medium / path)
-            for path, text in new.items():
-                if old.get(path) != text:
-                    publishing.write_note(disk, self._places, medium / path, text)
+            for path, text in change.told.items():
+                publishing.write_note(disk, self._places, medium / path, text)
 
-    def _save(self, after: Manifest, index: WorkspaceIndex) -> None:
-        high, medium = manifest_of(self._places.high), manifest_of(self._places.medium)
-        files.make_folder(high.parent)
+    def _write_manifests(self, whole: Manifest) -> None:
+        """The view first: with the notes goes all that says that it lags."""
+        medium = manifest_of(self._places.medium)
+        files.make_folder(self._manifest_book.path.parent)
         self._places.storage.share(medium.parent)
         with files.Changes() as disk:
-            disk.write(high, to_json(after))
-            disk.write(medium, to_json(manifest.medium_view(after)), SHARED_FILE)
-        with files.Changes() as disk:  # last: what the index tells need not be done again
-            disk.write(self._index_path, to_json(index))
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    data, _ = files.read_regular(path, _MOST_BYTES)
-    return from_json(data, kind, str(path))
+            disk.write(medium, to_json(manifest.medium_view(whole)), SHARED_FILE)
+        with files.Changes() as disk:
+            self._manifest_book.write(disk, to_json(whole))
 
 
 def _is_file(path: Path) -> bool:
@@ -154,10 +228,14 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _enter(index: WorkspaceIndex, placed: Placed) -> None:
+def _end(placed: Placed) -> End:
+    times = {path: about.st_mtime for path, about in placed.seen.items()}
+    return End(placed.journal.made, placed.journal.outcome, times)
+
+
+def _after(state: ActionState | None, placed: Placed) -> ActionState:
+    """What is known of an action after this run of it."""
     made, outcome = placed.journal.made, placed.journal.outcome
-    if outcome.status_code is Code.CANCELLED_BY_USER:
-        return
     run = Run(
         request=made.request,
         job=made.job,
@@ -166,11 +244,11 @@ def _enter(index: WorkspaceIndex, placed: Placed) -> None:
         sha=made.commit,
         completed_at=outcome.completed_at or "",
     )
-    state = _with_run(index.actions.get(made.action), run)
-    if outcome.status is Status.SUCCEEDED:
-        marks = {path: _mark(outcome, path, about) for path, about in placed.seen.items()}
-        state = changed(state, published=run, outputs=marks)
-    index.actions[made.action] = state
+    after = _with_run(state, run)
+    if outcome.status is not Status.SUCCEEDED:
+        return after
+    marks = {path: _mark(outcome, path, about) for path, about in placed.seen.items()}
+    return changed(after, published=run, outputs=marks)
 
 
 def _with_run(state: ActionState | None, run: Run) -> ActionState:
