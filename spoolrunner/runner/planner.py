@@ -160,7 +160,6 @@ class Planner:
         request.expanded = True
         request.message = ""
         self.forget(request)
-        self._house.reporter.introduce(request)
         self._book.changed(request)
 
     def _check(self, request: Request, new: Sequence[Job]) -> None:
