@@ -15,6 +15,7 @@ from typing import Any
 from spoolrunner import files, wire
 from spoolrunner.errors import BadMachine
 from spoolrunner.jobserver import JobServer
+from spoolrunner.request import Request
 from spoolrunner.runner import clock, reporting
 from spoolrunner.spool import outbox
 from spoolrunner.spool.outbox import Report
@@ -27,8 +28,15 @@ MOST_ACTIVE = 5_000  # each is a file that is read at every look; real servers l
 ANSWER_AGAIN_S = 60.0
 
 
+class Listed(set[str]):
+    """Identifiers that the server listed in the last whole listing or since: it has not heard their
+    end. is_whole: there was one, so that who is not in here is not listed."""
+
+    is_whole = False
+
+
 class Incoming:
-    """listed: identifiers that the server listed in the last whole listing or since."""
+    """fact: what is to be known of the server and is nobody's trouble, or ""."""
 
     def __init__(self, rooms: Rooms, server: JobServer, outputs: str) -> None:
         self._rooms = rooms
@@ -39,7 +47,8 @@ class Incoming:
         self._answered_s: dict[str, float] = {}
         self._waiting: set[str] = set()
         self._room = 0
-        self.listed: set[str] = set()
+        self.listed = Listed()
+        self.fact = ""
 
     def fetch(self) -> None:
         """Drop what is new, or has new cancellations, into the inbox.
@@ -48,14 +57,21 @@ class Incoming:
         """
         self._waiting = set(outbox.waiting(self._rooms))
         self._room = MOST_ACTIVE - _count(self._rooms.running) - _count(self._rooms.inbox)
-        listed: set[str] = set()
-        for item in self._server.requests():
-            self._take(item, listed)
+        listed = Listed()
+        listed.is_whole = True
+        self.fact = ""
+        try:
+            for item in self._server.requests():
+                self._take(item, listed)
+        except wire.NotNow as error:
+            if error.kind != "no_listing":
+                raise
+            self.fact = error.public  # a server of 2020: it has no list, and answers are sent to it
         self._dropped = {name: said for name, said in self._dropped.items() if name in listed}
         self._answered_s = {name: at for name, at in self._answered_s.items() if name in listed}
         self.listed = listed
 
-    def _take(self, item: dict[str, Any] | wire.Unusable, listed: set[str]) -> None:
+    def _take(self, item: dict[str, Any] | wire.Unusable, listed: Listed) -> None:
         backend = item.backend if isinstance(item, wire.Unusable) else item.get("backend")
         identifier = item.identifier if isinstance(item, wire.Unusable) else item["identifier"]
         if backend != self._server.backend or not identifier:
@@ -78,9 +94,22 @@ class Incoming:
         elif isinstance(item, wire.Unusable):
             if active is None:
                 self._tell_unusable(item)
-        elif active is None or _cancellations(item) - set(active.cancelled_actions):
+        elif active is not None:
+            self._look_again(active, item)
+        elif identifier not in self._waiting:  # else it is told what became of that first
+            outbox.expect(self._rooms, identifier)
             self._drop(identifier, item)
         return True
+
+    def _look_again(self, active: Request, item: dict[str, Any]) -> None:
+        """Only cancellations count, whatever else the server says now; and what a person dropped
+        before the server listed it is introduced like any other, unless one of its jobs has run."""
+        begun = active.status.final or any(job.attempt and not job.active for job in active.jobs)
+        if not begun:
+            outbox.expect(self._rooms, active.identifier)
+        if _cancellations(item) - set(active.cancelled_actions):
+            cancelled = {"cancelled_actions": item["cancelled_actions"]}
+            self._drop(active.identifier, active.original | cancelled)
 
     def _drop(self, identifier: str, item: dict[str, Any]) -> None:
         """Into the inbox like anybody's; never the same words twice, whatever became of them."""
@@ -99,6 +128,8 @@ class Incoming:
 
     def _tell_unusable(self, item: wire.Unusable) -> None:
         if not self._is_answered(item.identifier):
+            if item.identifier not in self._answered_s:
+                outbox.expect(self._rooms, item.identifier)
             jobs = wire.error_jobs(item, clock.now())
             self._put(
                 Report(request=item.identifier, sequence=clock.wall_ms(), final=True, jobs=jobs)

@@ -1,7 +1,8 @@
 """What goes out: the reports that wait in the outbox, and once a minute how the active ones stand.
 
 For each request in order, never an older report after a newer one, whoever sent that and however
-the older one came back. One report that the server can't take holds up none of the others.
+the older one came back. Jobs that the server has not heard of are introduced to it before it hears
+that they run or have ended. One report that it can't take holds up none of the others.
 Knows: spool, wire, jobserver, reporting.
 """
 
@@ -9,10 +10,11 @@ import logging
 from collections.abc import Callable, Iterator
 
 from spoolrunner import files, wire
-from spoolrunner.errors import BadMachine
 from spoolrunner.jobserver import JobServer
+from spoolrunner.record import changed
 from spoolrunner.request import Request
 from spoolrunner.runner import clock, reporting
+from spoolrunner.runner.incoming import Listed
 from spoolrunner.spool import find, outbox
 from spoolrunner.spool.outbox import Refusal, Report, Waiting
 from spoolrunner.spool.requests import Requests
@@ -27,7 +29,7 @@ SILENT = ("unreachable", "too_slow", "tls_refused", "rate_limited")
 
 class Outgoing:
     """behind: which active requests the outbox lags behind (reporting.Reporter); what is told of
-    them here is taken out. listed: what the server listed lately. sent: reports it took."""
+    them here is taken out. sent: reports that the server took."""
 
     def __init__(
         self,
@@ -44,16 +46,18 @@ class Outgoing:
         self._behind = behind
         self._refresh_s = refresh_s
         self._requests = Requests(rooms)
+        self._listed = Listed()
         self._unknown: set[str] = set()
         self._failed: set[str] = set()
         self._refreshed_s: dict[str, float] = {}
         self.sent = 0
 
-    def send(self, listed: set[str]) -> None:
-        """Every request's newest report; before it the one that introduced its jobs.
+    def send(self, listed: Listed) -> None:
+        """Every request's newest report.
 
         Raises NotNow when the server takes no more now, BadMachine (token_refused).
         """
+        self._listed = listed
         self._unknown -= listed
         waiting = outbox.waiting(self._rooms)
         if waiting:
@@ -61,7 +65,7 @@ class Outgoing:
         failures = []
         for identifier in sorted(waiting.keys() - self._unknown, key=self._turn(waiting)):
             try:
-                self._send_all(waiting[identifier])
+                self._send(waiting[identifier])
                 self._failed.discard(identifier)
             except wire.NotNow as error:
                 failures.append(error)
@@ -83,45 +87,71 @@ class Outgoing:
         has under another request, for ever) after all others."""
         return lambda name: (name in self._failed, waiting[name][0].sequence)
 
-    def _send_all(self, reports: list[Waiting]) -> None:
-        *older, newest = reports
+    def _send(self, reports: list[Waiting]) -> None:
+        *stale, newest = reports
         try:
-            for one in older:
-                self._send(one, is_newest=False)
-            self._send(newest, is_newest=True)
+            report = outbox.read(newest)
+            if report and self._is_overtaken(report):
+                stale.append(newest)
+            elif report and self._may_be_told(report):
+                self._introduce([report])
+                self._tell(report)
+                self._confirm(newest, report)
         except wire.ReportRefused as error:
             self._refused(newest, error)
+        except outbox.Torn as error:
+            self._set_aside(newest, error.message, "")
+        if stale:
+            outbox.discard(stale)
 
-    def _send(self, one: Waiting, *, is_newest: bool) -> None:
-        try:
-            report = outbox.read(one)
-        except BadMachine as error:
-            self._set_aside(one, error.message, "")
-            return
-        if report is None:
-            return
-        if self._is_overtaken(report, is_newest=is_newest):
-            outbox.discard(one)
-            return
-        self._tell(report)
-        self.sent += 1
-        outbox.confirm(self._rooms, one, report)
-
-    def _is_overtaken(self, report: Report, *, is_newest: bool) -> bool:
+    def _is_overtaken(self, report: Report) -> bool:
         """An end is never: it says the same as any other. Nothing else is said after an end."""
         if report.final:
             return False
-        if not is_newest:
-            skipped = not report.introduces
-        else:
-            skipped = self._requests.find_done(report.request) is not None
-        return skipped or report.sequence <= outbox.last_sent(self._rooms, report.request)
+        heard = outbox.heard(self._rooms, report.request)
+        late = heard is not None and report.sequence <= heard.sequence
+        return late or self._has_ended(report.request)
+
+    def _may_be_told(self, report: Report) -> bool:
+        """False: whether it has to be introduced first can't be known before the server lists."""
+        is_known = self._listed.is_whole or not self._has_heard_the_end(report.request)
+        return is_known or self._introduction(report) is None
+
+    def _introduction(self, report: Report) -> Report | None:
+        """What the server has heard once it was told of jobs that it has not seen; None if it has
+        seen all, or they wait as they began."""
+        heard = None if report.url else outbox.heard(self._rooms, report.request)
+        if heard is None:
+            return None
+        first = wire.introduction(report.jobs, {job["identifier"] for job in heard.jobs})
+        return changed(heard, jobs=first) if first else None
+
+    def _introduce(self, reports: list[Report]) -> None:
+        """Noted before the server is told more, so that an introduction never comes after that.
+        Raises as send does, and ReportRefused."""
+        first = [one for report in reports if (one := self._introduction(report))]
+        first = [one for one in first if not self._has_heard_the_end(one.request)]
+        self._server.post([job for one in first for job in one.jobs])
+        outbox.note_heard(self._rooms, first)
+
+    def _has_heard_the_end(self, request: str) -> bool:
+        """Our note that it has not may have come back from a backup: the server itself knows."""
+        return request not in self._listed and self._has_ended(request)
+
+    def _has_ended(self, request: str) -> bool:
+        return self._requests.find_done(request) is not None
 
     def _tell(self, report: Report) -> None:
         if not report.url:
             self._server.post(report.jobs)
         elif report.answer:
             self._server.patch(report.url, report.answer)
+
+    def _confirm(self, one: Waiting, report: Report) -> None:
+        self.sent += 1
+        outbox.confirm(self._rooms, one, report)
+        if report.final:
+            self._listed.discard(report.request)  # and so it is until the next listing
 
     def _refused(self, waiting: Waiting, error: wire.ReportRefused) -> None:
         """An id the server does not know may be listed yet; what it can't read is set aside."""
@@ -155,7 +185,8 @@ class Outgoing:
         # The outbox after running/: what lies in it would otherwise be sent after something newer.
         waiting = outbox.waiting(self._rooms).keys()
         known = {request.identifier for request in active}
-        outbox.forget_sent(self._rooms, known | waiting)
+        if self._listed.is_whole:
+            outbox.forget_sent(self._rooms, known | waiting | self._listed)
         now_s = clock.monotonic_s()
         self._refreshed_s = {name: self._refreshed_s.get(name, now_s) for name in known}
         return [
@@ -174,6 +205,7 @@ class Outgoing:
         reports = [reporting.of(request, self._outputs, 0) for request in batch]
         jobs = [job for report in reports for job in report.jobs]
         try:
+            self._introduce(reports)
             self._server.post(wire.refreshed(jobs, clock.now()))
         except wire.ReportRefused as error:
             if len(batch) > 1:

@@ -161,7 +161,6 @@ class Planner:
         request.expanded = True
         request.message = ""
         self.forget(request)
-        self._house.reporter.introduce(request)
         self._book.changed(request)
 
     def _job(self, request: Request, one: plan.Planned, commands: Mapping[str, Command]) -> Job:

@@ -1,27 +1,32 @@
 """The outbox: reports of requests, waiting until job-server has confirmed them.
 
     outbox/ID.SEQ.json      SEQ grows with each change of the request; a name is never used twice
-    outbox/sent/ID.json     what the server heard last of a request that has not ended
+    outbox/sent/ID.json     what the server heard last of a request; gone when it heard the end
     outbox/refused/ID.json  what it would not take, and beside it ID.error.json with its answer
 
 The report of a request's end is flushed here before the request moves to done/, so no end is ever
 forgotten, however long the server is away. Only the newest report of a request is sent; confirming
 it removes exactly that file, never one that was written meanwhile. What was sent last is kept, so
-that an older report that turns up again (a backup laid over the spool) is known for what it is.
+that an older report that turns up again (a backup laid over the spool) is known for what it is, and
+so that jobs of which the server has heard nothing are known too: they are introduced to it first.
+Only the uploader writes in sent/ and refused/.
 """
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spoolrunner import files
+from spoolrunner.errors import BadMachine
 from spoolrunner.record import Record, from_json, to_json
 from spoolrunner.spool.rooms import Rooms
 
 FORMAT = 1
 SEQUENCE_DIGITS = 16
+NOTHING = -1  # below every SEQ
 REFUSED = "refused"
 SENT = "sent"
 TROUBLE = ".trouble.json"
@@ -31,8 +36,6 @@ ERROR = ".error.json"
 class Report(Record, kw_only=True):
     """jobs: as job-server wants them, all of the request. final: it is the request's last.
 
-    introduces: it says that the jobs exist and wait, and is sent even when a newer one lies here:
-    servers before November 2022 write no mail about a job that they first see ended.
     url: where a v1 request is answered, "" for v2; answer: what it is answered with.
     """
 
@@ -40,7 +43,6 @@ class Report(Record, kw_only=True):
     request: str
     sequence: int
     final: bool = False
-    introduces: bool = False
     jobs: list[dict[str, Any]] = []
     url: str = ""
     answer: dict[str, Any] = {}
@@ -79,12 +81,18 @@ def waiting(rooms: Rooms) -> dict[str, list[Waiting]]:
     return found
 
 
+class Torn(BadMachine):
+    """A file in the outbox is no report that this version wrote."""
+
+
 def read(one: Waiting) -> Report | None:
-    """None if it is gone: a newer one stands for it. Raises BadMachine if it is torn."""
+    """None if it is gone: a newer one stands for it. Raises Torn."""
     try:
         return from_json(one.path.read_bytes(), Report, str(one.path))
     except FileNotFoundError:
         return None
+    except BadMachine as error:
+        raise Torn(error.message, kind=error.kind, hint=error.hint) from error
 
 
 def confirm(rooms: Rooms, one: Waiting, report: Report) -> None:
@@ -95,29 +103,46 @@ def confirm(rooms: Rooms, one: Waiting, report: Report) -> None:
             disk.remove(one.path)
             _forget(rooms, disk, SENT, one.request)
         else:
-            # Gone: a newer one took its place while it was being sent, and will be sent next.
-            with contextlib.suppress(FileNotFoundError):
-                disk.replace(one.path, _path(rooms, SENT, one.request))
+            _keep(rooms, disk, one, report)
         _forget(rooms, disk, REFUSED, one.request)
 
 
-def discard(one: Waiting) -> None:
-    """It says nothing that the server should still hear."""
+def discard(stale: Iterable[Waiting]) -> None:
+    """They say nothing that the server should still hear."""
     with files.Changes() as disk:
-        disk.remove(one.path)
+        for one in stale:
+            disk.remove(one.path)
 
 
-def last_sent(rooms: Rooms, request: str) -> int:
-    """The highest SEQ that the server has of a request that has not ended; -1 if it has none."""
+def expect(rooms: Rooms, request: str) -> None:
+    """The server names a request and has heard nothing of its jobs: they are to be introduced.
+
+    What it has heard already stands.
+    """
     path = _path(rooms, SENT, request)
-    try:
-        return from_json(path.read_bytes(), Report, str(path)).sequence
-    except FileNotFoundError:
-        return -1
+    if not path.exists():
+        files.make_folder(path.parent)
+        note_heard(rooms, [Report(request=request, sequence=NOTHING)])
+
+
+def note_heard(rooms: Rooms, reports: Iterable[Report]) -> None:
+    """This is what the server has heard of them; durable when it returns."""
+    with files.Changes() as disk:
+        for report in reports:
+            disk.write(_path(rooms, SENT, report.request), to_json(report))
+
+
+def heard(rooms: Rooms, request: str) -> Report | None:
+    """What the server heard last; no jobs and NOTHING while it is expected. None: it has heard the
+    end, or nobody knows (what is torn says nothing)."""
+    path = _path(rooms, SENT, request)
+    with contextlib.suppress(FileNotFoundError, BadMachine):
+        return from_json(path.read_bytes(), Report, str(path))
+    return None
 
 
 def forget_sent(rooms: Rooms, kept: set[str]) -> None:
-    """What was sent of requests that are neither active nor waiting matters to nobody."""
+    """What was sent of requests that are neither active, waiting nor listed matters to nobody."""
     with files.Changes() as disk:
         for request in _names(rooms.outbox / SENT) - kept:
             _forget(rooms, disk, SENT, request)
@@ -164,6 +189,13 @@ def _all(rooms: Rooms) -> list[Waiting]:
         if request and sequence.isdigit() and not name.startswith("."):
             found.append(Waiting(rooms.outbox / name, request, int(sequence)))
     return found
+
+
+def _keep(rooms: Rooms, disk: files.Changes, one: Waiting, report: Report) -> None:
+    try:
+        disk.replace(one.path, _path(rooms, SENT, one.request))
+    except FileNotFoundError:  # a newer one took its place while it was being sent
+        disk.write(_path(rooms, SENT, one.request), to_json(report))
 
 
 def _names(folder: Path) -> set[str]:

@@ -10,17 +10,17 @@ Knows: request, drop, outputs, verdict, record, errors.
 
 from spoolrunner.wire.answers import NotNow, ReportRefused, check_posted, not_now, parse, refusal
 from spoolrunner.wire.listing import Page, Unusable, drop_of, error_jobs, items
-from spoolrunner.wire.reports import as_pending, jobs_of, refreshed, v1_answer
+from spoolrunner.wire.reports import introduction, jobs_of, refreshed, v1_answer
 
 __all__ = [
     "NotNow",
     "Page",
     "ReportRefused",
     "Unusable",
-    "as_pending",
     "check_posted",
     "drop_of",
     "error_jobs",
+    "introduction",
     "items",
     "jobs_of",
     "not_now",

@@ -7,7 +7,7 @@ one bad character or time, so each is made right here (reference/jobserver.md 2)
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from spoolrunner.outputs import shown
@@ -46,21 +46,28 @@ def jobs_of(request: Request, *, outputs: str, declared: Declared) -> list[dict[
     return [_job(request, job, _message(job, outputs, declared)) for job in jobs]
 
 
-def as_pending(jobs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same jobs as they began: servers before November 2022 tell nobody of the end of a job
-    that they see for the first time when it has ended."""
-    return [
-        {
-            **job,
-            "status": Status.PENDING.value,
-            "status_code": Code.CREATED.value,
-            "status_message": "Created.",
-            "updated_at": job["created_at"],
-            "started_at": None,
-            "completed_at": None,
-        }
-        for job in jobs
-    ]
+def introduction(jobs: Sequence[dict[str, Any]], seen: Container[str]) -> list[dict[str, Any]]:
+    """The same jobs, but those that the server has not seen as they began: servers before November
+    2022 tell nobody of the end of a job that they see for the first time when it has ended.
+
+    [] if there is nothing to introduce: it has seen them, or they wait as they began.
+    """
+    new = [job for job in jobs if job["identifier"] not in seen]
+    if all(job["status"] == Status.PENDING for job in new):
+        return []
+    return [_as_it_began(job) if job["identifier"] not in seen else job for job in jobs]
+
+
+def _as_it_began(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **job,
+        "status": Status.PENDING.value,
+        "status_code": Code.CREATED.value,
+        "status_message": "Created.",
+        "updated_at": job["created_at"],
+        "started_at": None,
+        "completed_at": None,
+    }
 
 
 def refreshed(jobs: Iterable[Mapping[str, Any]], now: str) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ def test_a_job_told_as_pending_first_brings_the_mail(old_server, connect):
     request = a_request(succeeded(identifier, "analyse"), identifier=identifier)
     jobs = wire.jobs_of(request, outputs="declared", declared={})
     client = connect(old_server)
-    client.post(wire.as_pending(jobs))
+    client.post(wire.introduction(jobs, ()))
     client.post(jobs)
     assert len(old_server.mails) == 1
 
@@ -102,7 +102,7 @@ def test_the_phrases_reach_those_who_look_for_them(old_server, connect):
     job = failed(identifier, "analyse", status_message="Job ran out of memory (limit was 4.00GB).")
     jobs = wire.jobs_of(a_request(job, identifier=identifier), outputs="declared", declared={})
     client = connect(old_server)
-    client.post(wire.as_pending(jobs))
+    client.post(wire.introduction(jobs, ()))
     client.post(jobs)
     assert [alert.action for alert in old_server.alerts] == ["analyse"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from spoolrunner.record import changed, to_line
 from spoolrunner.request import ERROR_ACTION, Code, Job, Level, Output, Status
-from spoolrunner.wire import as_pending, jobs_of, refreshed, v1_answer
+from spoolrunner.wire import introduction, jobs_of, refreshed, v1_answer
 from tests.jobserver.reports import (
     DECLARED,
     NOW,
@@ -135,13 +135,22 @@ def test_many_locations_are_cut_with_their_number():
 
 
 def test_jobs_the_server_has_not_seen_are_first_told_as_they_began():
-    ended = jobs_of(a_request(failed(ID, "extract")), outputs="none", declared={})
-    (first,) = as_pending(ended)
+    jobs = failed(ID, "extract", sequence=1), succeeded(ID, "analyse", sequence=2)
+    ended = jobs_of(a_request(*jobs), outputs="none", declared={})
+    first, seen = introduction(ended, {ended[1]["identifier"]})
     assert first.keys() == FIELDS
     assert first["status"] == "pending"
     assert first["started_at"] is first["completed_at"] is None
     assert first["identifier"] == ended[0]["identifier"]
     assert "k7m2x9" not in json.dumps(first)
+    assert seen == ended[1]
+
+
+def test_jobs_that_were_seen_or_still_wait_need_no_introduction():
+    jobs = a_job(ID, "extract", sequence=1), failed(ID, "analyse", sequence=2)
+    told = jobs_of(a_request(*jobs), outputs="none", declared={})
+    assert introduction(told, {told[1]["identifier"]}) == []
+    assert introduction(told, {job["identifier"] for job in told}) == []
 
 
 def test_a_refresh_touches_only_what_has_not_ended():

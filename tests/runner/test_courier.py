@@ -69,7 +69,7 @@ def test_an_old_report_that_turns_up_late_is_not_sent_by_this_runner_or_the_next
     for courier in (first, new_courier()):
         put(rooms, a_run(identifier, Status.PENDING), 3)
         assert courier.once()
-        assert (history(server, identifier), waits(rooms)) == (["running"], [])
+        assert (history(server, identifier), waits(rooms)) == (["pending", "running"], [])
 
 
 def test_after_the_end_nothing_older_is_sent(
@@ -149,7 +149,7 @@ def test_an_unknown_request_waits_without_alarm_until_it_is_listed(
     assert server.request_status("notyet0000000000") == "running"
 
 
-def test_without_a_server_one_report_of_a_request_waits_and_the_one_that_introduces_it(
+def test_without_a_server_one_report_of_a_request_waits(
     rooms: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reporting, "EVERY_S", 0.0)
@@ -158,25 +158,9 @@ def test_without_a_server_one_report_of_a_request_waits_and_the_one_that_introdu
     for _ in range(5):  # as many runners
         reporter = Reporter(rooms, "declared", store.next_sequence)
         store.report = reporter.put
-        if not waits(rooms):
-            reporter.introduce(request)
         for _ in range(20):
             store.save([request])
-    [(_, (first, last))] = outbox.waiting(rooms).items()
-    read = [outbox.read(one) for one in (first, last)]
-    assert [one and one.introduces for one in read] == [True, False]
-
-
-def test_a_runner_killed_before_it_introduced_the_jobs_leaves_that_to_the_next(
-    rooms: Rooms, server: JobServer, courier: Courier
-) -> None:
-    identifier = asked(server)
-    store = Requests(rooms)
-    store.report = Reporter(rooms, "declared", store.next_sequence).put
-    store.save([a_run(identifier, Status.PENDING)])
-    store.save([a_run(identifier, Status.SUCCEEDED, **ENDED)])
-    assert courier.once()
-    assert history(server, identifier) == ["pending", "succeeded"]
+    assert len(waits(rooms)) == 1
 
 
 @pytest.mark.parametrize("how", FAULTS)
@@ -247,12 +231,12 @@ def test_active_requests_are_told_again_in_time_and_together(
     courier = new_courier(refresh_s=0.0)
     courier.round()
     seen = updates(server, identifiers)
-    assert len(server.posts) == 1
+    assert len(server.posts) == 2  # they are introduced before that, together as well
     courier.round()
-    assert len(server.posts) == 2
+    assert len(server.posts) == 3
     assert min(updates(server, identifiers)) > max(seen)
     new_courier(refresh_s=60).round()
-    assert len(server.posts) == 2
+    assert len(server.posts) == 3
 
 
 def test_one_refused_among_those_told_again_is_left_out(
@@ -278,7 +262,8 @@ def test_what_lags_behind_is_told_once(
     assert behind == {identifier}
     courier.round()
     courier.round()
-    assert (history(server, identifier), len(server.posts), behind) == (["running"], 2, set())
+    assert (history(server, identifier), behind) == (["pending", "running"], set())
+    assert len(server.posts) == 3
 
 
 def test_what_still_waits_is_not_overtaken_by_the_minutes_news(
