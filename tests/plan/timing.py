@@ -11,7 +11,6 @@ from spoolrunner.plan import Candidate, Known, Load, State, choose
 from spoolrunner.request import RUN_ALL
 from tests.plan.studies import ELSEWHERE, OTHERS, a_plan
 
-
 MOST_S = 0.3
 
 

@@ -273,6 +273,12 @@ def test_a_repeated_key_is_told_with_both_lines() -> None:
     assert found == where + "'version' stands here again (first in line 1). Keep one."
 
 
+def test_a_name_from_the_file_is_told_in_one_printable_line() -> None:
+    (found,) = problems("a: *b\u2028c\n".encode())
+    assert found.isprintable()
+    assert "'*b" in found
+
+
 def test_a_conflict_mark_is_named_where_it_stands() -> None:
     (found,) = problems(b"version: 5\n<<<<<<< HEAD\nactions: {}\n=======\n")
     assert found.line == 2
