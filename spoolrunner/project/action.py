@@ -140,7 +140,7 @@ class Entry:
             taken = isinstance(needs, str | dict) and all(need in known for need in needs)
             said = "`needs` must be a list. Write the names in [ ], with commas."
             self.add(Rules.TODAY if taken else Rules.BOTH, said, "needs")
-            return tuple(map(str, needs)) if taken else ()
+            needs = list(needs) if taken else []
         for at, need in enumerate(needs):
             self.need(need, at, known)
         return tuple(dict.fromkeys(str(n) for n in needs if not isinstance(n, list | dict)))

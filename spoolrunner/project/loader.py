@@ -27,7 +27,7 @@ from ruamel.yaml.tag import Tag
 
 from spoolrunner.errors import BadProject
 from spoolrunner.project.document import Document, Repeated, place_of
-from spoolrunner.project.problem import Place, bad
+from spoolrunner.project.problem import Place, bad, quoted
 
 # The largest public study has 1.3 MB and nests 6 deep (corpus README).
 MOST_BYTES = 3 * 1024 * 1024
@@ -128,8 +128,8 @@ class _Builder:
 
     def alias(self, event: AliasEvent) -> None:
         if event.anchor not in self.anchors:
-            name = event.anchor
-            text = f"'*{name}' stands here, but no '&{name}' ends before it. Correct it."
+            here, before = quoted(f"*{event.anchor}"), quoted(f"&{event.anchor}")
+            text = f"{here} stands here, but no {before} ends before it. Correct it."
             self.refuse(event.start_mark, text)
         value, size = self.anchors[event.anchor]
         self.grow(size, event.start_mark)

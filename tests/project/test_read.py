@@ -15,6 +15,7 @@ HEAD = {
     "5": "version: '5.0'\n",
 }
 ACTION = "  first: {run: 'python:v2 a.py', outputs: {highly_sensitive: {a: a.csv}}}\n"
+NEEDS_X = "  y: {run: 'r:v2 x', needs: x, outputs: {highly_sensitive: {c: c.csv}}}\n"
 NEEDS_1 = "  x: {run: 'r:v2 x', needs: [1], outputs: {highly_sensitive: {c: c.csv}}}\n"
 
 
@@ -134,6 +135,9 @@ def test_what_is_no_project_is_refused(text: str) -> None:
         (entry().replace("run:", "needs: [], run:"), "ok", "ok"),
         (entry().replace("run:", "needs: first, run:"), "no", "no"),
         (entry().replace("run:", "needs: [first, first], run:"), "ok", "ok"),
+        (entry().replace("it:", "x:") + NEEDS_X, "warned", "no"),
+        (entry().replace("it:", "x:").replace("run:", "needs: x, run:"), "no", "no"),
+        (entry().replace("it:", "x:").replace("run:", "needs: {x: 1}, run:"), "no", "no"),
         (entry().replace("run:", "needs: [first second], run:"), "no", "no"),
         (entry().replace("run:", "needs: [1], run:"), "no", "no"),
         (entry().replace("run:", "needs: [[first]], run:"), "no", "no"),
@@ -267,6 +271,12 @@ def test_a_repeated_key_is_told_with_both_lines() -> None:
     (found,) = problems(b"version: 5\nactions: {}\nversion: 5\n")
     where = "project.yaml, line 3, column 1: "
     assert found == where + "'version' stands here again (first in line 1). Keep one."
+
+
+def test_a_name_from_the_file_is_told_in_one_printable_line() -> None:
+    (found,) = problems("a: *b\u2028c\n".encode())
+    assert found.isprintable()
+    assert "'*b" in found
 
 
 def test_a_conflict_mark_is_named_where_it_stands() -> None:
