@@ -168,5 +168,4 @@ def _finding(descriptor: int, path: str, size: int, rules: release.Rules) -> rel
     if finding.reasons:
         return finding
     with open(descriptor, "rb", closefd=False) as stream:
-        stream.seek(0)
-        return release.inside(path, stream.read(), rules)
+        return release.inside(path, stream, rules)

@@ -7,6 +7,7 @@ Knows: places and storage (beside it), beneath, reflink, manifest, joblog, reque
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 import sys
@@ -18,6 +19,7 @@ from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadMachine
 from spoolrunner.index import Mark
 from spoolrunner.manifest import Journal, notes_beside
+from spoolrunner.release import logs
 from spoolrunner.request import Code, Level, Outcome, Output, Status
 from spoolrunner.workspace import staging
 from spoolrunner.workspace.places import Places, aside_of, failed_of, log_of
@@ -25,6 +27,7 @@ from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
 
 # A label of the system's, not of the job's: SELinux puts it on every file.
 _HARMLESS_XATTRS = {"security.selinux"}
+_PIECE_BYTES = 1 << 20
 
 
 Known = Mapping[str, Sequence[Mark]]
@@ -264,7 +267,17 @@ def _publish_logs(disk: files.Changes, places: Places, job: JobFolder, journal: 
     files.make_folder(high.parent)
     places.storage.share(medium.parent)
     _write_log(disk, job, high, files.PRIVATE_FILE, joblog.summary(made, outcome))
-    _write_log(disk, job, medium, SHARED_FILE, joblog.medium_summary(made, outcome))
+    said = itertools.chain(logs.without_tables(_said(job)), [joblog.medium_summary(made, outcome)])
+    disk.write_parts(medium, said, SHARED_FILE)
+
+
+def _said(job: JobFolder) -> Iterator[bytes]:
+    """Its log; nothing if it never came to say anything."""
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(job.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as log:
+            while piece := log.read(_PIECE_BYTES):
+                yield piece
 
 
 def _write_log(

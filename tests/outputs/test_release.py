@@ -1,12 +1,18 @@
 """What may be seen at medium privacy: every doubt keeps it back."""
 
 import codecs
+import io
 
 import pytest
 
-from spoolrunner.release import Rules, inside, outside
+from spoolrunner import release
+from spoolrunner.release import Finding, Rules, outside
 
 RULES = Rules()
+
+
+def inside(path: str, data: bytes, rules: Rules) -> Finding:
+    return release.inside(path, io.BytesIO(data), rules)
 
 
 def test_a_file_of_just_the_limit_passes_and_one_byte_more_does_not():
