@@ -81,7 +81,7 @@ class Courier:
         """
         before = self._outgoing.sent
         errors = self._errors([self._incoming.fetch, self._send, self._outgoing.refresh])
-        self._say(errors[0].public if errors else "")
+        self._say(errors[0].public if errors else "", self._incoming.fact)
         if not errors:
             self._failures = 0
             return 0.0
@@ -108,9 +108,11 @@ class Courier:
                 errors.append(TryLater(OUR_TROUBLE))
         return errors
 
-    def _say(self, sentence: str) -> None:
+    def _say(self, trouble: str, fact: str) -> None:
         try:
-            outbox.note_trouble(self._rooms, sentence)
+            outbox.note_trouble(self._rooms, trouble)
+            if outbox.note_fact(self._rooms, fact) and fact:
+                log.info("job-server: %s", fact)
         except (OSError, BadMachine) as error:
             log.error("the courier's trouble can't be noted: %s", error)
 

@@ -12,7 +12,7 @@ from spoolrunner import files
 from spoolrunner.record import to_json
 from spoolrunner.report.overview import overview
 from spoolrunner.request import Code, Job, Request, Status
-from spoolrunner.runner import incoming, reporting
+from spoolrunner.runner import incoming, outgoing, reporting
 from spoolrunner.runner.courier import Courier
 from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import outbox
@@ -22,7 +22,7 @@ from tests.jobserver.reports import a_job, a_request
 from tests.rig.jobserver import JobServer
 from tests.runner.conftest import NewCourier
 
-FAULTS = ["500", "404", "302", "429", "403", "400", "html", "hang", "close", "cut", "drip", "half"]
+FAULTS = ["500", "302", "429", "403", "400", "html", "hang", "close", "cut", "drip", "half"]
 FAULTS += ["types", "big", "next-away", "next-loop"]
 ENDED = {"status_code": Code.SUCCEEDED, "attempt": 1}
 
@@ -197,6 +197,36 @@ def test_a_listing_that_cannot_be_read_keeps_no_report_back(
     server.misbehave("half", "GET", times=None)
     assert courier.round() > 0
     assert server.request_status(identifier) == "running"
+
+
+def test_where_nothing_is_listed_that_is_told_once_and_is_no_trouble(
+    rooms: Rooms, server: JobServer, courier: Courier, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "spoolrunner")
+    server.misbehave("404", "GET", times=3)
+    for _ in range(3):
+        assert courier.round() == 0
+    now = overview(rooms, "test")
+    assert ("lists no job requests" in now.reports_fact, now.reports_trouble) == (True, "")
+    assert len(caplog.records) == 1
+    put(rooms, a_run(asked(server), Status.RUNNING), 1)
+    server.misbehave("404", times=2)
+    assert courier.round() > 0  # what can't be delivered is trouble
+    assert "404" in overview(rooms, "test").reports_trouble
+    assert courier.round() == 0
+    now = overview(rooms, "test")
+    assert (now.reports_fact, now.reports_trouble, waits(rooms)) == ("", "", [])
+
+
+def test_what_the_server_did_not_know_is_told_again_in_time(
+    rooms: Rooms, server: JobServer, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A v1 job is in no list that could say that it is known now."""
+    monkeypatch.setattr(outgoing, "UNKNOWN_S", 0.0)
+    put(rooms, a_run("notyet0000000000", Status.RUNNING), 1)
+    for _ in range(3):
+        assert courier.once()
+    assert (len(server.posts), len(waits(rooms))) == (3, 1)
 
 
 def test_after_a_month_without_an_answer_it_still_asks(server: JobServer, courier: Courier) -> None:
