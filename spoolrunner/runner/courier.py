@@ -47,7 +47,12 @@ class Courier:
         self._failures = 0
 
     def run(self, poll_s: float, stopped: threading.Event) -> None:
-        """Until stopped: read every poll_s, send whenever something lies in the outbox."""
+        """Until stopped: read every poll_s, send whenever something lies in the outbox.
+
+        At least once a minute, whatever poll_s is: active requests are told again then, and the
+        server calls a backend that is silent for five minutes lost.
+        """
+        poll_s = min(poll_s, REFRESH_S)
         lock, wake = Lock(self._rooms.locks / "uploader"), Wake()
         while not stopped.is_set():
             if not lock.take():
