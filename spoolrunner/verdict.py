@@ -71,7 +71,7 @@ _DB_EXITS = {
     2: "The database job was given arguments it does not know.",
     3: "A temporary database error: run it again, and ask for support if it goes on.",
     4: "New data is being imported into the database: run it again in a few hours.",
-    5: "A problem with the database: ask for support.",
+    5: "Something went wrong with the database: ask for support.",  # job-server looks for this
     6: "The query is too complex for the database: simplify it.",
     10: "There is an error in the ehrQL definition: see the job's log.",
     11: "A data file given to the query is wrong: see the job's log.",

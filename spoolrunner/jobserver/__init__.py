@@ -34,6 +34,7 @@ READ_BYTES = 1 << 16
 MAX_DETAIL = 2_000
 PORTS = {"http": 80, "https": 443}
 REFUSALS = frozenset({400, 413, 422})
+GONE = frozenset({404, 410})
 V1_JOB = re.compile(r"(/[A-Za-z0-9_-]+)*/jobs/[A-Za-z0-9_-]+/?", re.ASCII)
 _USER_OF_AN_ADDRESS = re.compile(r"//[^/@\s]*@")
 
@@ -89,13 +90,14 @@ class JobServer:
     def requests(self) -> Iterator[dict[str, Any] | wire.Unusable]:
         """What the server lists, newest first within a page; one page in memory at a time.
 
-        Raises NotNow, BadMachine (token_refused); what was given before that stands.
+        Raises NotNow (no_listing: there is none here), BadMachine (token_refused); what was given
+        before that stands.
         """
         query, seen = urlencode({"backend": self.backend}), set[str]()
         end = time.monotonic() + self._limits.listing_s
         while len(seen) < self._limits.pages and time.monotonic() < end:
+            page = self._page(query, is_first=not seen)
             seen.add(query)
-            page = self._page(query)
             yield from page.items
             yield from page.unusable
             if page.next is None:
@@ -127,13 +129,15 @@ class JobServer:
         job on the endpoint's server.
         """
         answer = self._ask("PATCH", self._own(url), to_line(result))
-        if answer.status in (404, 410):
+        if answer.status in GONE:
             raise ReportRefused("job-server does not know of this job.", kind="unknown_ids")
         self._check(answer, [])
         wire.parse(answer.body)
 
-    def _page(self, query: str) -> wire.Page:
+    def _page(self, query: str, *, is_first: bool) -> wire.Page:
         answer = self._ask("GET", f"{self.endpoint}job-requests/?{query}")
+        if is_first and answer.status in GONE:
+            raise wire.no_listing(answer.status)
         self._check(answer, None)
         return wire.items(wire.parse(answer.body))
 

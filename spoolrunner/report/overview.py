@@ -69,8 +69,9 @@ class Left(Record, kw_only=True):
 class Overview(Record, kw_only=True):
     """What `status --json` prints (contract, section 4). free_bytes: of the spool's disk.
 
-    reports_trouble: why no report can be sent now, or "". reports_refused: requests of which
-    job-server would not take the last report.
+    reports_trouble: why no report can be sent now, or "". reports_fact: what is to be known of
+    job-server and is no trouble, or "". reports_refused: requests of which job-server would not
+    take the last report.
     """
 
     spool: str
@@ -83,6 +84,7 @@ class Overview(Record, kw_only=True):
     recent: list[Ended]
     left_in_inbox: list[Left]
     reports_trouble: str
+    reports_fact: str
     reports_refused: list[str]
 
 
@@ -107,6 +109,7 @@ def overview(rooms: Rooms, backend: str) -> Overview:
         recent=requests.recent(rooms),
         left_in_inbox=left,
         reports_trouble=outbox.trouble(rooms),
+        reports_fact=outbox.fact(rooms),
         reports_refused=_refused(rooms),
     )
 

@@ -54,6 +54,8 @@ def overview_sheet(now: Overview) -> Iterator[Block]:
     yield _line("waiting", _counts(now))
     if now.reports_trouble:
         yield Line("reports", Cell(now.reports_trouble, "red"))
+    if now.reports_fact:
+        yield _line("reports", now.reports_fact)
     if now.reports_refused:
         yield Line("refused", Cell(_refused(now.reports_refused), "red"))
     if now.jobs:

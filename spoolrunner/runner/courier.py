@@ -47,7 +47,12 @@ class Courier:
         self._failures = 0
 
     def run(self, poll_s: float, stopped: threading.Event) -> None:
-        """Until stopped: read every poll_s, send whenever something lies in the outbox."""
+        """Until stopped: read every poll_s, send whenever something lies in the outbox.
+
+        At least once a minute, whatever poll_s is: active requests are told again then, and the
+        server calls a backend that is silent for five minutes lost.
+        """
+        poll_s = min(poll_s, REFRESH_S)
         lock, wake = Lock(self._rooms.locks / "uploader"), Wake()
         while not stopped.is_set():
             if not lock.take():
@@ -81,7 +86,7 @@ class Courier:
         """
         before = self._outgoing.sent
         errors = self._errors([self._incoming.fetch, self._send, self._outgoing.refresh])
-        self._say(errors[0].public if errors else "")
+        self._say(errors[0].public if errors else "", self._incoming.fact)
         if not errors:
             self._failures = 0
             return 0.0
@@ -108,9 +113,11 @@ class Courier:
                 errors.append(TryLater(OUR_TROUBLE))
         return errors
 
-    def _say(self, sentence: str) -> None:
+    def _say(self, trouble: str, fact: str) -> None:
         try:
-            outbox.note_trouble(self._rooms, sentence)
+            outbox.note_trouble(self._rooms, trouble)
+            if outbox.note_fact(self._rooms, fact) and fact:
+                log.info("job-server: %s", fact)
         except (OSError, BadMachine) as error:
             log.error("the courier's trouble can't be noted: %s", error)
 

@@ -36,7 +36,8 @@ class Listed(set[str]):
 
 
 class Incoming:
-    """fact: what is to be known of the server and is nobody's trouble, or ""."""
+    """listed: since the first whole listing. fact: what is to be known of the server and is
+    nobody's trouble, or ""."""
 
     def __init__(self, rooms: Rooms, server: JobServer, outputs: str) -> None:
         self._rooms = rooms
@@ -58,15 +59,15 @@ class Incoming:
         self._waiting = set(outbox.waiting(self._rooms))
         self._room = MOST_ACTIVE - _count(self._rooms.running) - _count(self._rooms.inbox)
         listed = Listed()
-        listed.is_whole = True
-        self.fact = ""
         try:
             for item in self._server.requests():
                 self._take(item, listed)
         except wire.NotNow as error:
             if error.kind != "no_listing":
                 raise
-            self.fact = error.public  # a server of 2020: it has no list, and answers are sent to it
+            self.fact = error.public
+            return
+        self.fact, listed.is_whole = "", True
         self._dropped = {name: said for name, said in self._dropped.items() if name in listed}
         self._answered_s = {name: at for name, at in self._answered_s.items() if name in listed}
         self.listed = listed

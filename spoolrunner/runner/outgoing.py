@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_FAILURES = 3
 MOST_JOBS = 500  # in one post: about 300 kB
+UNKNOWN_S = 600.0
 SILENT = ("unreachable", "too_slow", "tls_refused", "rate_limited")
 
 
@@ -47,7 +48,7 @@ class Outgoing:
         self._refresh_s = refresh_s
         self._requests = Requests(rooms)
         self._listed = Listed()
-        self._unknown: set[str] = set()
+        self._unknown_until_s: dict[str, float] = {}
         self._failed: set[str] = set()
         self._refreshed_s: dict[str, float] = {}
         self.sent = 0
@@ -58,12 +59,11 @@ class Outgoing:
         Raises NotNow when the server takes no more now, BadMachine (token_refused).
         """
         self._listed = listed
-        self._unknown -= listed
         waiting = outbox.waiting(self._rooms)
         if waiting:
             self._make_last()
         failures = []
-        for identifier in sorted(waiting.keys() - self._unknown, key=self._turn(waiting)):
+        for identifier in sorted(waiting.keys() - self._unknown(), key=self._turn(waiting)):
             try:
                 self._send(waiting[identifier])
                 self._failed.discard(identifier)
@@ -153,10 +153,24 @@ class Outgoing:
         if report.final:
             self._listed.discard(report.request)  # and so it is until the next listing
 
+    def _unknown(self) -> set[str]:
+        """Requests that the server did not know when it was told of them. They wait until it lists
+        them, or for a while: a v1 job is in no list."""
+        now_s = clock.monotonic_s()
+        self._unknown_until_s = {
+            name: until_s
+            for name, until_s in self._unknown_until_s.items()
+            if name not in self._listed and until_s > now_s
+        }
+        return set(self._unknown_until_s)
+
+    def _is_unknown(self, request: str) -> None:
+        self._unknown_until_s[request] = clock.monotonic_s() + UNKNOWN_S
+
     def _refused(self, waiting: Waiting, error: wire.ReportRefused) -> None:
         """An id the server does not know may be listed yet; what it can't read is set aside."""
         if error.kind == "unknown_ids":
-            self._unknown.add(waiting.request)
+            self._is_unknown(waiting.request)
         else:
             self._set_aside(waiting, error.public, error.detail)
 
@@ -184,6 +198,7 @@ class Outgoing:
     def _due(self, active: list[Request], lagging: set[str]) -> list[Request]:
         # The outbox after running/: what lies in it would otherwise be sent after something newer.
         waiting = outbox.waiting(self._rooms).keys()
+        apart = waiting | self._unknown()
         known = {request.identifier for request in active}
         if self._listed.is_whole:
             outbox.forget_sent(self._rooms, known | waiting | self._listed)
@@ -193,7 +208,7 @@ class Outgoing:
             request
             for request in active
             if _is_by_v2(request)
-            and request.identifier not in waiting | self._unknown
+            and request.identifier not in apart
             and (
                 request.identifier in lagging
                 or now_s - self._refreshed_s[request.identifier] >= self._refresh_s
@@ -212,7 +227,7 @@ class Outgoing:
                 for request in batch:
                     self._tell_again([request])
             elif error.kind == "unknown_ids":
-                self._unknown.add(batch[0].identifier)
+                self._is_unknown(batch[0].identifier)
             else:
                 log.warning("request=%s refused: %s", batch[0].identifier, error.detail)
         for request in batch:

@@ -45,7 +45,8 @@ class Reporter:
 
     def put(self, disk: files.Changes, request: Request) -> None:
         """Report a request that is being written; durable with it."""
-        if not request.jobs or not is_reported(request):
+        is_told_its_end_alone = "url" in request.original and not request.status.final
+        if not request.jobs or not is_reported(request) or is_told_its_end_alone:
             return
         if self._is_early(request):
             self.behind.add(request.identifier)

@@ -30,6 +30,7 @@ NOTHING = -1  # below every SEQ
 REFUSED = "refused"
 SENT = "sent"
 TROUBLE = ".trouble.json"
+FACT = ".fact.json"
 ERROR = ".error.json"
 
 
@@ -163,23 +164,41 @@ def refused(rooms: Rooms) -> list[str]:
     return sorted(name.removesuffix(ERROR) for name in names if name.endswith(ERROR))
 
 
-def note_trouble(rooms: Rooms, sentence: str) -> None:
-    """Why nothing can be sent now, for `status`; "" when all is well. Noted when it changes."""
-    if sentence == trouble(rooms):
-        return
-    with files.Changes() as disk:
-        if sentence:
-            disk.write(rooms.outbox / TROUBLE, to_json(sentence))
-        else:
-            disk.remove(rooms.outbox / TROUBLE)
+def note_trouble(rooms: Rooms, sentence: str) -> bool:
+    """Why nothing can be sent now, for `status`; "" when all is well. True if that is news."""
+    return _note(rooms, TROUBLE, sentence)
 
 
 def trouble(rooms: Rooms) -> str:
-    try:
-        path = rooms.outbox / TROUBLE
+    return _noted(rooms, TROUBLE)
+
+
+def note_fact(rooms: Rooms, sentence: str) -> bool:
+    """What is to be known of the server and asks nobody to act, for `status`; or "". True if that
+    is news."""
+    return _note(rooms, FACT, sentence)
+
+
+def fact(rooms: Rooms) -> str:
+    return _noted(rooms, FACT)
+
+
+def _note(rooms: Rooms, name: str, sentence: str) -> bool:
+    if sentence == _noted(rooms, name):
+        return False
+    with files.Changes() as disk:
+        if sentence:
+            disk.write(rooms.outbox / name, to_json(sentence))
+        else:
+            disk.remove(rooms.outbox / name)
+    return True
+
+
+def _noted(rooms: Rooms, name: str) -> str:
+    path = rooms.outbox / name
+    with contextlib.suppress(FileNotFoundError, PermissionError, BadMachine):
         return from_json(path.read_bytes(), str, str(path))
-    except (FileNotFoundError, PermissionError):
-        return ""
+    return ""
 
 
 def _all(rooms: Rooms) -> list[Waiting]:

@@ -8,7 +8,15 @@ The server's ways, captured from the real one: reference/jobserver.md.
 Knows: request, drop, outputs, verdict, record, errors.
 """
 
-from spoolrunner.wire.answers import NotNow, ReportRefused, check_posted, not_now, parse, refusal
+from spoolrunner.wire.answers import (
+    NotNow,
+    ReportRefused,
+    check_posted,
+    no_listing,
+    not_now,
+    parse,
+    refusal,
+)
 from spoolrunner.wire.listing import Page, Unusable, drop_of, error_jobs, items
 from spoolrunner.wire.reports import introduction, jobs_of, refreshed, v1_answer
 
@@ -23,6 +31,7 @@ __all__ = [
     "introduction",
     "items",
     "jobs_of",
+    "no_listing",
     "not_now",
     "parse",
     "refreshed",

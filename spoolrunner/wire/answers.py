@@ -22,7 +22,7 @@ class NotNow(TryLater):
     """The server does not answer, or not as job-server does. retry_after_s: as it asked, or None.
 
     kind: unreachable, too_slow, tls_refused, redirected, rate_limited, server_error,
-    not_job_server, answer_too_big, endless_listing.
+    not_job_server, no_listing, answer_too_big, endless_listing.
     """
 
     kind = "unreachable"
@@ -86,6 +86,15 @@ def check_posted(data: bytes) -> None:
             kind="not_job_server",
             detail=_shown(data),
         )
+
+
+def no_listing(status: int) -> NotNow:
+    """The error for a server that has no listing of job requests: one of 2020, which speaks v1."""
+    return NotNow(
+        f"job-server lists no job requests (HTTP {status}): only those with a `url` are answered.",
+        kind="no_listing",
+        hint=f"If it should list some: {ENDPOINT_HINT[0].lower()}{ENDPOINT_HINT[1:]}",
+    )
 
 
 def not_now(status: int, data: bytes, retry_after_s: float | None) -> NotNow:

@@ -1,6 +1,8 @@
 """The client and a job-server that behaves: pages, reports, refusals, the token."""
 
 import logging
+import time
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from spoolrunner import wire
 from spoolrunner.errors import BadMachine
 from spoolrunner.jobserver import JobServer, Limits
 from spoolrunner.request import Status
+from spoolrunner.verdict import Cause, Ending, verdict
 from spoolrunner.wire import NotNow, ReportRefused
 from tests.jobserver.conftest import QUICK
 from tests.jobserver.reports import NOW, a_request, failed, report, succeeded
@@ -107,6 +110,34 @@ def test_the_phrases_reach_those_who_look_for_them(old_server, connect):
     assert [alert.action for alert in old_server.alerts] == ["analyse"]
 
 
+@pytest.mark.parametrize(
+    ("ending", "phrase"),
+    [
+        (Ending(137, Cause.MEMORY, "4.00GB"), "ran out of memory"),
+        (Ending(5, uses_db=True), "something went wrong with the database"),
+    ],
+)
+def test_the_phrases_are_those_of_our_own_sentences(old_server, connect, ending, phrase):
+    identifier = old_server.create_request(["analyse"], backend="test")
+    said = verdict(ending, [], 0, 0).message
+    assert phrase in said.lower()
+    request = a_request(failed(identifier, "analyse", status_message=said), identifier=identifier)
+    jobs = wire.jobs_of(request, outputs="declared", declared={})
+    client = connect(old_server)
+    client.post(wire.introduction(jobs, ()))
+    client.post(jobs)
+    assert len(old_server.alerts) == 1
+
+
+def test_a_text_that_a_server_would_refuse_is_made_fit_for_it(server, connect):
+    identifier = server.create_request(["analyse"], backend="test")
+    text = "NUL \0, half a character \ud800, \x1b[31m"
+    job = failed(identifier, "analyse", status_message=text, run_command=text)
+    jobs = wire.jobs_of(a_request(job, identifier=identifier), outputs="none", declared={})
+    connect(server).post(jobs)
+    assert server.jobs(identifier)[0].status_message.startswith("NUL \ufffd, half a character")
+
+
 def test_an_item_that_could_not_be_taken_is_not_listed_again(server, connect):
     identifier = server.create_request(["analyse"], backend="test", sha="HEAD")
     client = connect(server)
@@ -182,6 +213,13 @@ def test_a_limited_report_says_when_to_come_again(old_server, connect):
     with pytest.raises(NotNow) as raised:
         connect(old_server).post(report("x", "a"))
     assert (raised.value.kind, raised.value.retry_after_s) == ("rate_limited", 77)
+
+
+def test_when_to_come_again_may_be_a_date(old_server, connect):
+    old_server.misbehave("503", retry_after=formatdate(time.time() + 77, usegmt=True))
+    with pytest.raises(NotNow) as raised:
+        connect(old_server).post(report("x", "a"))
+    assert 70 <= raised.value.retry_after_s <= 77
 
 
 def test_a_v1_job_is_answered_where_it_says(old_server, connect):

@@ -51,7 +51,6 @@ def kind_of(client: JobServer, ask: Ask = read) -> str:
         ("500", "server_error"),
         ("503", "server_error"),
         ("429", "rate_limited"),
-        ("404", "not_job_server"),
         ("html", "not_job_server"),
         ("half", "not_job_server"),
         ("types", "not_job_server"),
@@ -71,6 +70,19 @@ def test_a_bad_answer_is_no_answer(old_server, connect, ask, how, kind):
     assert time.monotonic() - started < 10
     old_server.behave()
     ask(client)
+
+
+def test_where_nothing_is_listed_is_told_apart_from_a_list_that_breaks_off(old_server, connect):
+    """A server of 2020 has no list; one that loses a page of it has a problem."""
+    for _ in range(101):
+        old_server.create_request(["a"], backend="test")
+    client = connect(old_server)
+    old_server.misbehave("404", on="offset=100")
+    assert kind_of(client) == "not_job_server"
+    old_server.misbehave("404")
+    assert kind_of(client) == "no_listing"
+    old_server.misbehave("404", on="POST")
+    assert kind_of(client, tell) == "not_job_server"
 
 
 @pytest.mark.attack("job-server redirects elsewhere ({status})")

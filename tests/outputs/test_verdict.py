@@ -15,7 +15,7 @@ from spoolrunner.verdict import Cause, Ending, neutral, verdict
         (Ending(3), [], Code.NONZERO_EXIT, "exit code 3"),
         (Ending(3, uses_db=True), [], Code.NONZERO_EXIT, "temporary database error"),
         (Ending(4, uses_db=True), [], Code.NONZERO_EXIT, "imported"),
-        (Ending(5, uses_db=True), [], Code.NONZERO_EXIT, "problem with the database"),
+        (Ending(5, uses_db=True), [], Code.NONZERO_EXIT, "Something went wrong with the database"),
         (Ending(137), [], Code.NONZERO_EXIT, "memory limit"),
         (Ending(None), [], Code.NONZERO_EXIT, "without an exit code"),
         (

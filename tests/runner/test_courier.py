@@ -3,16 +3,20 @@
 Reports are put into the outbox as the mover does it; everything else is real.
 """
 
+import json
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spoolrunner import files
-from spoolrunner.record import to_json
+from spoolrunner.record import changed, to_json
 from spoolrunner.report.overview import overview
 from spoolrunner.request import Code, Job, Request, Status
-from spoolrunner.runner import incoming, reporting
+from spoolrunner.runner import incoming, outgoing, reporting
 from spoolrunner.runner.courier import Courier
 from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import outbox
@@ -22,7 +26,7 @@ from tests.jobserver.reports import a_job, a_request
 from tests.rig.jobserver import JobServer
 from tests.runner.conftest import NewCourier
 
-FAULTS = ["500", "404", "302", "429", "403", "400", "html", "hang", "close", "cut", "drip", "half"]
+FAULTS = ["500", "302", "429", "403", "400", "html", "hang", "close", "cut", "drip", "half"]
 FAULTS += ["types", "big", "next-away", "next-loop"]
 ENDED = {"status_code": Code.SUCCEEDED, "attempt": 1}
 
@@ -47,6 +51,13 @@ def waits(rooms: Rooms) -> list[str]:
 
 def asked(server: JobServer) -> str:
     return server.create_request(["analyse"])
+
+
+def until(holds: Callable[[], bool], within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def history(server: JobServer, identifier: str) -> list[str]:
@@ -175,6 +186,71 @@ def test_whatever_the_server_does_the_courier_goes_on(
     put(rooms, a_run(identifier, Status.RUNNING), 2)  # a fault 400 has set the first one aside
     assert courier.round() == 0
     assert server.request_status(identifier) == "running"
+    assert server.elsewhere.calls == []
+
+
+def test_it_comes_again_when_the_server_asks_for_that(
+    rooms: Rooms, server: JobServer, courier: Courier
+) -> None:
+    put(rooms, a_run(asked(server), Status.RUNNING), 1)
+    server.misbehave("429", "POST", retry_after="77")
+    assert courier.round() == 77
+    assert courier.round() == 0
+
+
+def test_meanwhile_it_asks_nothing(rooms: Rooms, server: JobServer, courier: Courier) -> None:
+    identifier = asked(server)
+    put(rooms, a_run(identifier, Status.RUNNING), 1)
+    server.misbehave("429", retry_after="1")
+    stopped = threading.Event()
+    running = threading.Thread(target=courier.run, args=(0.05, stopped))
+    running.start()
+    until(lambda: server.request_status(identifier) == "running")
+    stopped.set()
+    running.join()
+    first, second = server.calls[:2]
+    assert second.at_s - first.at_s >= 1
+
+
+def test_of_two_at_once_one_carries_and_each_report_is_told_once(
+    rooms: Rooms, server: JobServer, new_courier: NewCourier
+) -> None:
+    identifiers = [asked(server) for _ in range(10)]
+    stopped = threading.Event()
+    couriers = [threading.Thread(target=new_courier().run, args=(0.05, stopped)) for _ in range(2)]
+    for one in couriers:
+        one.start()
+    until(lambda: len(list(rooms.inbox.iterdir())) == 10)
+    for sequence, status in enumerate((Status.PENDING, Status.RUNNING, Status.SUCCEEDED)):
+        for identifier in identifiers:
+            fields = ENDED if status.final else {}
+            put(rooms, a_run(identifier, status, **fields), sequence)
+        until(lambda: not waits(rooms))
+    stopped.set()
+    for one in couriers:
+        one.join()
+    told = [history(server, identifier) for identifier in identifiers]
+    assert told == [["pending", "running", "succeeded"]] * 10
+    assert len(server.posts) == 30
+
+
+def test_a_known_request_is_dropped_again_for_new_cancellations_alone(
+    rooms: Rooms, server: JobServer, new_courier: NewCourier
+) -> None:
+    """Whatever else the server says of it now: another commit under its name would be rejected."""
+    courier, identifier = new_courier(), asked(server)
+    drop = rooms.inbox / f"job-server-{identifier}.json"
+    courier.once()
+    dropped = json.loads(drop.read_bytes())
+    Requests(rooms).save([changed(a_run(identifier, Status.RUNNING), original=dropped)])
+    drop.unlink()
+    server.request(identifier).sha = "0" * 40
+    for again in (courier, new_courier()):
+        again.once()
+        assert not drop.exists()
+    server.request(identifier).cancelled_actions = ["analyse"]
+    courier.once()
+    assert json.loads(drop.read_bytes()) == dropped | {"cancelled_actions": ["analyse"]}
 
 
 def test_a_crowd_is_let_in_only_as_far_as_there_is_room(
@@ -197,6 +273,36 @@ def test_a_listing_that_cannot_be_read_keeps_no_report_back(
     server.misbehave("half", "GET", times=None)
     assert courier.round() > 0
     assert server.request_status(identifier) == "running"
+
+
+def test_where_nothing_is_listed_that_is_told_once_and_is_no_trouble(
+    rooms: Rooms, server: JobServer, courier: Courier, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "spoolrunner")
+    server.misbehave("404", "GET", times=3)
+    for _ in range(3):
+        assert courier.round() == 0
+    now = overview(rooms, "test")
+    assert ("lists no job requests" in now.reports_fact, now.reports_trouble) == (True, "")
+    assert len(caplog.records) == 1
+    put(rooms, a_run(asked(server), Status.RUNNING), 1)
+    server.misbehave("404", times=2)
+    assert courier.round() > 0  # what can't be delivered is trouble
+    assert "404" in overview(rooms, "test").reports_trouble
+    assert courier.round() == 0
+    now = overview(rooms, "test")
+    assert (now.reports_fact, now.reports_trouble, waits(rooms)) == ("", "", [])
+
+
+def test_what_the_server_did_not_know_is_told_again_in_time(
+    rooms: Rooms, server: JobServer, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A v1 job is in no list that could say that it is known now."""
+    monkeypatch.setattr(outgoing, "UNKNOWN_S", 0.0)
+    put(rooms, a_run("notyet0000000000", Status.RUNNING), 1)
+    for _ in range(3):
+        assert courier.once()
+    assert (len(server.posts), len(waits(rooms))) == (3, 1)
 
 
 def test_after_a_month_without_an_answer_it_still_asks(server: JobServer, courier: Courier) -> None:

@@ -87,6 +87,50 @@ def test_a_failure_is_told_in_our_words_with_a_reference_that_finds_the_log(
     reference = joined.jobs(identifier)["bad"]["reference"]
     assert reference in job.status_message
     assert "canary" in joined.do("logs", reference)
+    assert job.identifier in joined.do("show", reference)
+
+
+def test_what_was_cancelled_before_we_saw_it_never_starts(joined: Site, server: JobServer) -> None:
+    study = joined.study({"project.yaml": QUICK})
+    identifier = server.create_request(
+        ["first", "endless"],
+        repo=str(study),
+        sha=head(study),
+        workspace="ws",
+        cancelled_actions=["endless"],
+    )
+    joined.drain()
+    told = {job.action: (job.status_code, job.started_at) for job in server.jobs(identifier)}
+    assert told["endless"] == ("cancelled_by_user", None)
+    assert told["first"][0] == "succeeded"
+    assert joined.jobs(identifier)["endless"]["attempt"] == 0
+
+
+def test_through_tls_and_a_ca_of_its_own_and_the_token_is_in_no_file(
+    new_site: NewSite, tmp_path: Path
+) -> None:
+    with JobServer(tls=tmp_path) as server:
+        token = server.token("test")
+        site = new_site(
+            BACKEND="test",
+            USING_DUMMY_DATA_BACKEND="true",
+            JOB_SERVER_ENDPOINT=server.endpoint,
+            JOB_SERVER_TOKEN=token,
+            REQUESTS_CA_BUNDLE=str(server.ca),
+            LOGLEVEL="DEBUG",
+            DEBUG_LOG_FILE=str(tmp_path / "debug.log"),
+        )
+        study = site.study({"project.yaml": QUICK})
+        identifier = asked(server, study, "first")
+        server.misbehave(lambda body: b"<html>" + token.encode(), times=2)
+        done = site.try_to("run", "--drain", "--verbose")
+        site.drain()
+        assert server.request_status(identifier) == "succeeded"
+    assert "job-server" in done.stderr
+    assert token not in done.stderr
+    found = [path for path in site.folder.parent.rglob("*") if path.is_file()]
+    assert tmp_path / "debug.log" in found
+    assert [path for path in found if token.encode() in path.read_bytes()] == []
 
 
 def seconds(job: dict[str, str], begun: str, ended: str) -> float:
@@ -117,6 +161,7 @@ def test_cancelled_there_it_is_asked_within_a_poll_and_gone_within_the_grace(
     joined.start()
     identifier = asked(server, study, "endless")
     joined.until(lambda: server.request_status(identifier) == "running", 20)
+    server.request(identifier).sha = "0" * 40  # of a known request only cancellations count
     begun_s = time.monotonic()
     server.cancel(identifier)
     joined.until(lambda: not is_active(joined, identifier) or "cancel" in is_told(joined), 20)
@@ -125,6 +170,7 @@ def test_cancelled_there_it_is_asked_within_a_poll_and_gone_within_the_grace(
     gone_s = time.monotonic() - begun_s
     joined.until(lambda: server.request_status(identifier) == "failed", 20)
     assert server.jobs(identifier)[0].status_code == "cancelled_by_user"
+    assert joined.rejected() == {}
     assert asked_s < POLL_S + 1 + BUSY_S
     assert gone_s < POLL_S + 1 + GRACE_S + BUSY_S
 

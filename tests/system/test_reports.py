@@ -1,5 +1,6 @@
 """What a report tells: locations as REPORT_OUTPUTS says, nothing that a job wrote, v1 and v2."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -102,7 +103,13 @@ def test_what_a_job_wrote_changes_no_byte_of_a_report_but_the_times(
     assert b"succeeded" in said[0]
 
 
-def test_a_v1_request_is_answered_at_its_address(new_site: NewSite, server: JobServer) -> None:
+@pytest.mark.parametrize("era", ["2020", "2022-06"])
+def test_a_v1_request_is_answered_at_its_address(new_site: NewSite, era: str) -> None:
+    with JobServer(era) as server:
+        check_v1_answers(new_site, server)
+
+
+def check_v1_answers(new_site: NewSite, server: JobServer) -> None:
     queue = server.queue
     site = joined(new_site, server, JOB_SERVER_TOKEN=f"{queue.user}:{queue.password}")
     study = site.study({"project.yaml": PROJECT, "make.sh": ONE})
@@ -124,3 +131,9 @@ def test_a_v1_request_is_answered_at_its_address(new_site: NewSite, server: JobS
     assert "canary" not in bad["status_message"]
     assert "canary" in site.do("logs", bad["status_message"].split()[-1].rstrip(").,"))
     assert list((site.spool / "outbox").glob("[!.]*.json")) == []
+    lists_none = server.site.era == "2020"
+    now = json.loads(site.do("status", "--json"))
+    assert ("lists no job requests" in now["reports_fact"]) == lists_none
+    assert ("lists no job requests" in site.do("status")) == lists_none
+    # With USER:PASSWORD for a token, the listing of a later server is refused: somebody must act.
+    assert ("token" in now["reports_trouble"]) == (not lists_none)

@@ -79,7 +79,7 @@ class Orders(cmd.Cmd):
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.rig.jobserver", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--era", choices=list(Era), default=Era.OLD, type=Era)
+    parser.add_argument("--era", choices=[Era.OLD, Era.TODAY], default=Era.OLD, type=Era)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--backend", default="test")
     parser.add_argument("--workspace", default="demo")

@@ -87,7 +87,7 @@ class JobServer:
         if call.path.startswith("/api/") and not call.path.endswith("/"):
             path, mark, query = call.target.partition("?")
             return as_redirect(f"{path}/{mark}{query}")
-        if call.path.startswith(v2.BASE):
+        if call.path.startswith(v2.BASE) and self.site.era is not Era.FIRST:
             return self._v2.answer(call)
         if call.path.startswith(v1.BASE):
             return self._v1.answer(call)

@@ -29,6 +29,7 @@ DELETED = "deleted"
 
 
 class Era(enum.StrEnum):
+    FIRST = "2020"  # speaks the first API alone
     OLD = "2022-06"
     TODAY = "2026"
 
