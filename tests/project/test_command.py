@@ -72,6 +72,34 @@ def test_its_successors_must_name_their_output_and_their_dummy_data() -> None:
         command("databuilder:v0 generate_dataset --output out/c.csv")
 
 
+@pytest.mark.parametrize("image", ["databuilder:v0", "cohortextractor-v2:latest"])
+@pytest.mark.parametrize("verb", ["generate_cohort", "generate_dataset"])
+def test_its_successors_get_no_flags_on_either_backend(image: str, verb: str) -> None:
+    words = ["--dummy-data-file", "d.csv", "--output", "out/a.csv"]
+    run = f"{image} {verb} {' '.join(words)}"
+    assert command(run) == command(run, dummy=True) == words
+    more = "config: {a: 1}"
+    assert command(run, more=more) == command(run, dummy=True, more=more)
+    assert command(run, more=more)[-2:] == ["--config", '{"a": 1}']
+
+
+def test_from_version_4_nothing_is_appended_but_the_config() -> None:
+    text = b"""\
+version: 4
+actions:
+  it:
+    run: ehrql:v1 generate-dataset d.py --output out/a.csv
+    dummy_data_file: d.csv
+    config: {a: 1}
+    outputs: {highly_sensitive: {a: out/a.csv}}
+"""
+    for dummy in (True, False):
+        assert read(text).command("it", dummy_data=dummy) == (
+            *("ehrql:v1", "generate-dataset", "d.py", "--output", "out/a.csv"),
+            *("--config", '{"a": 1}'),
+        )
+
+
 def test_an_action_that_cannot_run_does_not_keep_others_from_running() -> None:
     text = b"""\
 version: 5

@@ -168,6 +168,91 @@ def test_an_entry_is_read_as_the_originals_do(actions: str, at_3: str, at_5: str
 
 
 @pytest.mark.parametrize(
+    ("more", "at_3", "at_5"),
+    [
+        *(("needs: ''", "warned", "no"), ("needs: {}", "warned", "no"), ("needs: 5", "no", "no")),
+        *(("needs: false", "no", "no"), ("needs: none", "no", "no"), ("needs: [5]", "no", "no")),
+        *(("config: null", "ok", "ok"), ("config: {}", "ok", "ok"), ("config: 0", "warned", "no")),
+        *(("config: x", "warned", "no"), ("action_id: x", "warned", "no")),
+        *(("dummy_data_file: null", "ok", "ok"), ("dummy_data_file: ../x", "ok", "ok")),
+    ],
+)
+def test_another_key_is_read_as_the_originals_do(more: str, at_3: str, at_5: str) -> None:
+    actions = ACTION + entry().replace("run:", f"{more}, run:")
+    assert verdict(project("3", actions)) == at_3
+    assert verdict(project("5", actions)) == at_5
+
+
+@pytest.mark.parametrize(
+    ("outputs", "at_3", "at_5"),
+    [
+        ("{highly_sensitive: {b: b}}", "warned", "no"),
+        ("{highly_sensitive: {b: 'out/*'}}", "warned", "no"),
+        ("{highly_sensitive: {b: '*.*'}}", "warned", "no"),
+        ("{highly_sensitive: {b: a/.csv}}", "warned", "no"),
+        ("{highly_sensitive: {b: .hidden.csv}}", "ok", "ok"),
+        ("{highly_sensitive: {b: b.CSV}}", "ok", "ok"),
+        ("{highly_sensitive: {b: b.csv.gz}}", "ok", "ok"),
+        ("{highly_sensitive: {1: b.csv}}", "ok", "ok"),
+        ("{highly_sensitive: {b: b.csv, c: c.csv}}", "ok", "ok"),
+        ("{highly_sensitive: {b: b.csv, c: b.csv}}", "no", "no"),
+        ("{highly_sensitive: {b: 'b*.csv'}, moderately_sensitive: {b: b.csv}}", "ok", "ok"),
+        ("{highly_sensitive: {b: b.csv}, moderately_sensitive: {}}", "ok", "ok"),
+        ("{highly_sensitive: {b: b.csv}, highly: {c: c.csv}}", "no", "no"),
+        ("{highly_sensitive: {b: b.csv}, highly: null}", "no", "no"),
+        ("{highly_sensitive: null}", "no", "no"),
+        ("{minimally_sensitive: {b: b.pdf}}", "ok", "ok"),
+        ("{minimally_sensitive: {b: b}}", "warned", "no"),
+        ("{moderately_sensitive: {b: b.tsv}}", "warned", "no"),
+    ],
+)
+def test_levels_and_labels_are_read_as_the_originals_do(outputs: str, at_3: str, at_5: str) -> None:
+    actions = ACTION + f"  it: {{run: 'python:v2 b', outputs: {outputs}}}\n"
+    assert verdict(project("3", actions)) == at_3
+    assert verdict(project("5", actions)) == at_5
+
+
+@pytest.mark.parametrize(
+    ("run", "at_3", "at_5"),
+    [
+        *(("a/b:v1 x", "warned", "warned"), ("python:v1:2 x", "warned", "no")),
+        *(("python:v. x", "ok", "ok"), ("python:v2-pre x", "ok", "ok")),
+        (":v1 x", "warned", "warned"),
+        *(("python:sha256-1 x", "warned", "no"), ("Python:v2 x", "ok", "ok")),
+        *(("cohortextractor-v2:v1 generate_measures", "ok", "no"), ("python:v2", "ok", "ok")),
+    ],
+)  # fmt: skip
+def test_an_image_is_read_as_the_originals_do(run: str, at_3: str, at_5: str) -> None:
+    actions = ACTION + entry(run=f"'{run}'")
+    assert verdict(project("3", actions)) == at_3
+    assert verdict(project("5", actions)) == at_5
+
+
+@pytest.mark.parametrize(
+    ("top", "at_3", "at_5"),
+    [("extra: 1", "warned", "no"), ("5: x", "warned", "no"), ("Actions: {}", "warned", "no")],
+)
+def test_another_key_at_the_top_is_ignored_by_2_52_3_alone(top: str, at_3: str, at_5: str) -> None:
+    assert verdict(f"{top}\n".encode() + project("3", ACTION)) == at_3
+    assert verdict(f"{top}\n".encode() + project("5", ACTION)) == at_5
+
+
+def test_a_project_may_have_no_actions_yet() -> None:
+    assert dict(read(b"version: 5\nactions: {}\n").actions) == {}
+
+
+def test_before_version_2_an_output_may_stand_twice() -> None:
+    twice = ACTION + entry(path="a.csv")
+    assert verdict(f"version: 1\nactions:\n{twice}".encode()) == "ok"
+    assert verdict(f"version: 2\nactions:\n{twice}".encode()) == "no"
+
+
+def test_a_command_is_the_same_by_words_for_2_52_3_and_by_letters_today() -> None:
+    same = entry(run="python:v2 a.py").replace("run:", "config: {a: 1}, run:")
+    assert verdict(project("3", ACTION + same)) == verdict(project("5", ACTION + same)) == "no"
+
+
+@pytest.mark.parametrize(
     ("path", "at_3", "at_5"),
     [
         *(("'b\\c.csv'", "no", "no"), ("'**/b.csv'", "no", "no"), ("'b?.csv'", "no", "no")),
