@@ -2,7 +2,7 @@
 
     from spoolrunner.localrun import local_run
 
-    result = local_run("my-study", ["run_all"], settings={"EXECUTOR": "process"})
+    result = local_run("my-study", ["run_all"])
     for action in result.actions:
         print(action.action, action.state, action.message)
 
@@ -67,8 +67,8 @@ def local_run(
     """Run actions of FOLDER/project.yaml, and what they need and is not there, on dummy data.
 
     actions: names, or `run_all`. settings: usually the environment; of what the service reads only
-    those names count that have a meaning here (localrun/settings.py), and there is never a
-    database. env_files: of more settings. watcher: is told how it goes on.
+    those names count that have a meaning here (localrun/settings.py); there is never a database.
+    env_files: of more settings. watcher: is told how it goes on.
 
     Which actions run: those named; of what they need, what has not yet run here, failed last time,
     or whose outputs are gone or were changed; with force_run_dependencies all of it. The others are

@@ -22,6 +22,7 @@ OWN_FAULT = "spoolrunner could not run it; that is not the study's fault."
 TAIL_LINES = 32
 _TAIL_BYTES = 1 << 16
 _MOST_ALIKE = 3
+ALIKE = 0.6
 _ENGINES_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z ")
 _STYLES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
@@ -80,11 +81,20 @@ def missing(outcome: Outcome | None) -> tuple[Missing, ...]:
 
 
 def alike(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """What may have been meant: the same name in another folder, or nearly the same path."""
-    name = PurePosixPath(pattern).name
-    elsewhere = [path for path in paths if fnmatchcase(PurePosixPath(path).name, name)]
-    near = difflib.get_close_matches(pattern, paths, n=_MOST_ALIKE)
-    return tuple(dict.fromkeys([*elsewhere, *near]))[:_MOST_ALIKE]
+    """What may have been meant: the same name elsewhere, or nearly the same, whatever its type."""
+    scores = {
+        path: _likeness(PurePosixPath(pattern).name, PurePosixPath(path).name) for path in paths
+    }
+    near = sorted((path for path in paths if scores[path] >= ALIKE), key=lambda path: -scores[path])
+    return tuple(near[:_MOST_ALIKE])
+
+
+def _likeness(pattern: str, name: str) -> float:
+    """From 0 to 1."""
+    if fnmatchcase(name, pattern):
+        return 1.0
+    meant, made = (text.partition(".")[0].replace("*", "") for text in (pattern, name))
+    return difflib.SequenceMatcher(None, meant, made).ratio()
 
 
 def tail(log: Path) -> tuple[str, ...]:

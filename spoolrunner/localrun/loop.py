@@ -62,7 +62,7 @@ class Loop:
             self._house.tidy()
         for job in self._request.jobs:
             if not self.runs[job.action].state.final:
-                self._not_run(job, f"Not run {self._why_not}.")
+                self._not_run(job, self._why_not)
 
     def interrupt(self) -> None:
         """Stop all; again: without grace; and again: do not even wait. From any thread."""
@@ -79,10 +79,10 @@ class Loop:
             self._messages.get()()
 
     def _start_ready(self) -> None:
+        if self._why_not:
+            return
         self._skip_failed()
         ready = sorted((job for _, job in self._waiting.ready.values()), key=_sequence)
-        if self._why_not:
-            ready = []
         for job in ready[: max(0, self._options.concurrency - len(self._lines))]:
             self._waiting.started(self._request, job)
             line = StudyLine(self._house, self._request, job, self._end, self._ended)
@@ -99,7 +99,7 @@ class Loop:
             job.status, job.status_code = Status.FAILED, Code.DEPENDENCY_FAILED
             job.completed_at = clock.now()
             unrun[job.action] = jobs.run_of(request, job)
-            self._not_run(job, f"Not run, because {need.action!r}, which it needs, failed.")
+            self._not_run(job, f"because it needs {need.action!r}, which failed")
             self._waiting.ended(request, job)
         if unrun:
             self._house.workspace().note(unrun)
@@ -143,7 +143,7 @@ class Loop:
             return  # told again by a line that could not clear away at once
         self._settled.add(job.identifier)
         if run.state in (State.STOPPED, State.NOT_RUN):
-            run = replace(run, message=f"{run.state.capitalize()} {self._why_not}.")
+            run = replace(run, message=self._why_not)
         self._tell(run)
         if run.state is State.FAILED and not self._options.continue_on_error:
             self._stop_all(f"because {job.action!r} failed")

@@ -1,6 +1,7 @@
 """How a local run goes on, for a terminal: what has ended scrolls up, what is to come stands below
 with the time it takes, and at the bottom a bar over all."""
 
+import threading
 import time
 from types import TracebackType
 
@@ -34,8 +35,9 @@ SIGNS = {
 }
 PLAIN = str.maketrans("·▸✓✗■", ".>+x!")
 STEPS: dict[Code | None, str] = {Code.PREPARING: "starting", Code.FINALIZING: "publishing"}
-REFRESHES_PER_S = 8
+EACH_S = 0.125
 WIDEST_BAR = 40
+NARROWEST, BESIDE = 20, 50  # columns: for names, and for all that stands beside one
 BELOW = 4  # lines of the screen that are left: the bar, how many more wait, the prompt
 
 
@@ -50,10 +52,13 @@ class Screen:
         self._width = 0
         self._began_s = time.monotonic()
         self._note = ""
+        # rich lets its own thread draw between the two halves of a print: seen to tear the screen
+        self._drawing = threading.Lock()
+        self._over = threading.Event()
         self._live = Live(
             get_renderable=self._picture,
             console=self._console,
-            refresh_per_second=REFRESHES_PER_S,
+            auto_refresh=False,
             transient=True,
             vertical_overflow="crop",
         )
@@ -67,36 +72,52 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._over.set()
+        with self._drawing:
+            self._live.stop()
 
     def planned(self, plan: Planned) -> None:
-        self._width = max(len(one.action) for one in plan.actions)
+        room = max(NARROWEST, self._console.width - BESIDE)
+        self._width = min(room, max(len(one.action) for one in plan.actions))
         for text in steps.heading(plan):
             self._console.print(text, style="bold")
         self._actions = {one.action: one for one in plan.actions if one.state is not State.REUSED}
         for one in plan.actions:
             if one.state is State.REUSED:
-                self._console.print(self._line(one))
+                self._show(one)
         self._live.start()
+        threading.Thread(target=self._keep_drawing, name="screen", daemon=True).start()
 
     def changed(self, action: ActionRun) -> None:
         self._actions[action.action] = action
         if action.state.final:
-            self._live.console.print(self._line(action))
+            self._show(action)
 
     def stopping(self, *, again: bool) -> None:
         self._note = steps.AGAIN if again else steps.STOPPING
+
+    def _keep_drawing(self) -> None:
+        while not self._over.wait(EACH_S):
+            with self._drawing:
+                if not self._over.is_set():
+                    self._live.refresh()
 
     def _picture(self) -> Group:
         open_ones = [one for one in self._actions.values() if not one.state.final]
         open_ones.sort(key=lambda one: one.state is State.WAITING)
         most = max(1, self._console.size.height - BELOW)
         lines = [self._line(one) for one in open_ones[:most]]
-        if hidden := len(open_ones) - most if len(open_ones) > most else 0:
+        if (hidden := len(open_ones) - most) > 0:
             lines.append(Text(f"  and {hidden} more", style="dim"))
         if self._note:
             lines.append(Text(self._note, style="yellow"))
         return Group(*lines, self._bar())
+
+    def _show(self, action: ActionRun) -> None:
+        """For good, above what still changes."""
+        with self._drawing:
+            self._console.print(self._line(action), no_wrap=True, overflow="ellipsis")
+            self._live.refresh()
 
     def _line(self, action: ActionRun) -> Text:
         """One line of the screen, cut at its edge rather than wrapped."""
@@ -110,7 +131,7 @@ class Screen:
         if self._timestamps and action.state.final:
             text.append(f"{steps.now()} ", style="dim")
         text.append(f"{sign} ", style=style)
-        text.append(f"{action.action:<{self._width}}")
+        text.append(f"{_cut(action.action, self._width):<{self._width}}")
         text.append(f"  {state:<10}", style=style)
         text.append(f"  {elapsed:>9}")
         text.append(f"  {steps.said(action)}", style="" if action.state is State.FAILED else "dim")
@@ -127,7 +148,11 @@ class Screen:
             complete_style="red" if failed else "green",
             finished_style="red" if failed else "green",
         )
-        row = Table.grid(padding=(0, 1))
+        row = Table.grid(padding=(0, 2))
         elapsed = steps.duration(time.monotonic() - self._began_s)
         row.add_row(bar, f"{done} of {len(self._actions)}", Text(elapsed, style="dim"))
         return row
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 3]}..."

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from spoolrunner.localrun import ActionRun, Missing, Result, State
-from spoolrunner.report.sheet import Block, Cell, Line, Table
+from spoolrunner.report.sheet import Block, Cell, Line
 from spoolrunner.report.steps import duration
-from spoolrunner.request import Output
+from spoolrunner.request import Code
 
 MOST_OUTPUTS = 12
-MOST_MADE = 8
+MOST_NAMED = 8
 
 
 def summary(result: Result) -> Iterator[Block]:
@@ -18,18 +18,14 @@ def summary(result: Result) -> Iterator[Block]:
     if result.nothing_to_do:
         yield from _nothing(result)
         return
-    done = [one for one in result.actions if one.state is State.SUCCEEDED]
-    if done:
+    for state, shown in ((State.SUCCEEDED, _success), (State.FAILED, _failure)):
+        for one in result.actions:
+            if one.state is state:
+                yield _line("", "")
+                yield from shown(one, result.folder)
+    if any(one.folder for one in result.actions):
         yield _line("", "")
-        yield Table(
-            ("action", "took", "output", "level"), [row for one in done for row in _rows(one)]
-        )
-    for one in result.actions:
-        if one.state is State.FAILED:
-            yield from _failure(one, result.folder)
-    for one in result.actions:
-        if one.folder:
-            yield from _kept(one)
+        yield from _left(result)
     yield _line("", "")
     yield Line("", _verdict(result))
 
@@ -40,60 +36,69 @@ def _nothing(result: Result) -> Iterator[Block]:
     yield _line("", f"{result.nothing_to_do} Name an action, or use -f, to run it again.")
 
 
-def _rows(one: ActionRun) -> Iterator[tuple[Cell, ...]]:
-    first = (Cell(one.action, "green"), Cell(duration(one.elapsed_s(0))))
+def _success(one: ActionRun, folder: Path) -> Iterator[Block]:
+    yield Line("done", Cell(f"{one.action} in {duration(one.elapsed_s(0))}", "green"))
     shown = sorted(one.outputs.items())[:MOST_OUTPUTS]
-    if not shown:
-        yield (*first, Cell("(no outputs)"), Cell(""))
+    width = max((len(path) for path, _ in shown), default=0)
     for path, output in shown:
-        yield (*first, Cell(path), Cell(_level(output)))
-        first = (Cell(""), Cell(""))
+        yield _line("output", f"{path:<{width}}  {output.level}")
+        if output.excluded:
+            yield _line("unfit", f"for release: {output.excluded}")
     if hidden := len(one.outputs) - len(shown):
-        yield (*first, Cell(f"and {hidden} more"), Cell("see metadata/manifest.json"))
-
-
-def _level(output: Output) -> str:
-    level = str(output.level)
-    return f"{level}, but not fit for release: {output.excluded}" if output.excluded else level
+        yield _line("output", f"and {hidden} more, see metadata/manifest.json")
+    if one.log:
+        yield _line("log", str(one.log.relative_to(folder)))
 
 
 def _failure(one: ActionRun, folder: Path) -> Iterator[Block]:
-    yield _line("", "")
     elapsed = duration(one.elapsed_s(0))
     yield Line("failed", Cell(f"{one.action}{' after ' * bool(elapsed)}{elapsed}", "bold red"))
-    yield _line("why", one.message)
-    for missing in one.missing:
-        yield _line("missing", _hint(missing))
-    if any(not missing.like for missing in one.missing):
-        yield _line("made", _made(one))
-    for path, why in list(one.refused.items())[:MOST_MADE]:
-        yield _line("refused", f"{path}: {why}")
+    if one.code is Code.UNMATCHED_PATTERNS:
+        yield from _unmatched(one)
+    else:
+        yield _line("why", one.message)
     if one.outputs:
         yield _line("outputs", f"what it did make lies in metadata/{one.action}.failed/")
     if one.log:
-        yield _line("log", f"{one.log.relative_to(folder)}{'; it ends with' * bool(one.tail)}")
+        yield _line("log", f"{one.log.relative_to(folder)}{', which ends:' * bool(one.tail)}")
     for text in one.tail:
         yield Line("", Cell(f"  | {text}"))
+
+
+def _unmatched(one: ActionRun) -> Iterator[Block]:
+    for path, why in list(one.refused.items())[:MOST_NAMED]:
+        yield _line("refused", f"{path}: {why}")
+    lost = [missing for missing in one.missing if missing.pattern not in one.refused]
+    for missing in lost:
+        yield _line("missing", _hint(missing))
+    if any(not missing.like for missing in lost):
+        yield _line("made", _made(one))
 
 
 def _hint(missing: Missing) -> str:
     """What the pattern was, and which file may have been meant."""
     if not missing.like:
-        return f"{missing.pattern} (no file has such a name)"
-    return f"{missing.pattern}; did it mean {' or '.join(missing.like)}?"
+        return f"{missing.pattern}, which is among its outputs in project.yaml"
+    return f"{missing.pattern}; is it {' or '.join(missing.like)}, which it made?"
 
 
 def _made(one: ActionRun) -> str:
-    others = [path for path in one.other_files if path not in one.outputs]
+    others = [*one.outputs, *one.other_files]
     if not others:
-        return "no other files"
-    more = f" and {len(others) - MOST_MADE} more" if len(others) > MOST_MADE else ""
-    return ", ".join(others[:MOST_MADE]) + more
+        return "no file at all"
+    more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+    return ", ".join(others[:MOST_NAMED]) + more
 
 
-def _kept(one: ActionRun) -> Iterator[Block]:
-    yield _line("", "")
-    yield _line("kept", f"{one.action}: {one.folder}/workspace, container {one.container}")
+def _left(result: Result) -> Iterator[Block]:
+    """By --debug. The next run here clears it away."""
+    for one in result.actions:
+        if one.folder:
+            yield _line("left", f"{one.folder}/workspace")
+    if result.executor == "docker":
+        names = " ".join(one.container for one in result.actions if one.container)
+        yield _line("clean up", f"docker rm {names}")
+    yield _line("", "The next local-run here clears away what is left of this one.")
 
 
 def _verdict(result: Result) -> Cell:

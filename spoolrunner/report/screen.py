@@ -7,7 +7,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from spoolrunner.report.plain import NAME_WIDTH
-from spoolrunner.report.sheet import Block, Cell, Table
+from spoolrunner.report.sheet import Block, Cell, Line, Table
 
 
 def show(sheet: Iterable[Block]) -> None:
@@ -16,8 +16,16 @@ def show(sheet: Iterable[Block]) -> None:
         if isinstance(block, Table):
             console.print(_table(block))
         else:
-            name = Text(f"{block.name:<{NAME_WIDTH}} " if block.name else "", style="bold")
-            console.print(name.append_text(_text(block.value)))
+            console.print(_named(block) if block.name else _text(block.value))
+
+
+def _named(line: Line) -> RichTable:
+    """What does not fit goes on below the value, not below the name."""
+    shown = RichTable.grid(padding=(0, 1))
+    shown.add_column(min_width=NAME_WIDTH, no_wrap=True, style="bold")
+    shown.add_column(overflow="fold")
+    shown.add_row(line.name, _text(line.value))
+    return shown
 
 
 def _table(table: Table) -> RichTable:

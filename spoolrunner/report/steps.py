@@ -74,7 +74,7 @@ def said(action: ActionRun) -> str:
         return f"made {_minute(action.made_at)}"
     if action.state is State.SUCCEEDED:
         kept = sum(1 for output in action.outputs.values() if output.excluded)
-        note = f", {kept} of them not fit for release" if kept else ""
+        note = f", {kept} not fit for release" if kept else ""
         count = len(action.outputs)
         return ("1 output" if count == 1 else f"{count} outputs") + note
     return action.message
