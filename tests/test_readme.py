@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from spoolrunner import errors
+from spoolrunner.check import kinds
 from spoolrunner.cli import EPILOG, VERBS
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +18,12 @@ def test_the_table_of_commands_is_the_programs() -> None:
     assert shown
     rows = [f"| `{name}` | {line} |" for name, (_, line) in VERBS.items()]
     assert shown[1].splitlines()[2:] == rows
+
+
+def test_the_table_of_findings_is_the_programs() -> None:
+    shown = re.search(r"<!-- findings -->\n(.*?)<!-- /findings -->", README, re.DOTALL)
+    assert shown
+    assert shown[1] == kinds.table_for_readme()
 
 
 def test_every_exit_status_of_an_error_is_in_the_table_and_in_the_help() -> None:

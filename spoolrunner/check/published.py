@@ -46,7 +46,9 @@ def _workspace(ground: Ground, path: Path) -> Iterator[Finding]:
         return
     if index is None:
         return
-    yield from _told(ground, path, index)
+    if wrong := list(_told(ground, path, index)):
+        yield from wrong  # and nothing is compared with an index that is wrong itself
+        return
     if not _archived(ground.storage, index.folder):
         places = Places(ground.storage, index.folder)
         settled = _settled(places, index)

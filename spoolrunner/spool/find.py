@@ -52,7 +52,7 @@ def all_active(rooms: Rooms) -> list[Request]:
     for name in os.listdir(rooms.running):  # not glob, which shows an empty folder to strangers
         if name.startswith(".") or not name.endswith(".json"):
             continue
-        with contextlib.suppress(FileNotFoundError, BadMachine):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, BadMachine):
             found.append(requestfile.read(rooms.running / name))
     return sorted(found, key=lambda one: one.sequence)
 

@@ -1,0 +1,94 @@
+"""`spoolrunner check`: what it finds, what --repair does, and that nothing is lost by it."""
+
+import contextlib
+import json
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.check.conftest import Copy
+from tests.check.damages import DAMAGES, Damage
+
+NewCopy = Callable[[], Copy]
+DEEP = ("--all", "--hash")
+ASKED = ("old1", "old2", "new1", "new2")
+
+
+def test_a_spool_that_a_runner_filled_has_nothing_wrong_with_it(copied: NewCopy) -> None:
+    assert copied().kinds(*DEEP) == set()
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda one: one.name.replace(" ", "-"))
+def test_a_damage_is_told_and_mended_once(copied: NewCopy, damage: Damage) -> None:
+    site = copied()
+    damage.do(site)
+    told = site.kinds(*DEEP)
+    assert damage.kind in told
+    assert damage.deep or damage.kind in site.kinds()
+    left = site.kinds("--repair", *DEEP)
+    assert left == {*damage.leaves} | (set() if damage.mended else {damage.kind})
+    before = everything(site)
+    assert site.kinds("--repair", *DEEP) == left
+    assert everything(site) == before, "a second repair changed something"
+
+
+GROUPS = 5
+
+
+@pytest.mark.parametrize("number", range(GROUPS))
+def test_after_the_repair_a_runner_drains_to_a_good_end(copied: NewCopy, number: int) -> None:
+    site = copied()
+    chosen = [damage for damage in DAMAGES[number::GROUPS] if not damage.loses + damage.deletes]
+    for damage in chosen:
+        do(damage, site)
+    site.check("--repair", *DEEP)
+    resume(site)
+    assert [name for name in ASKED if not is_kept(site, name)] == []
+    assert site.kinds(*DEEP) <= {damage.kind for damage in chosen if not damage.mended}
+
+
+def do(damage: Damage, site: Copy) -> None:
+    """Unless another damage took what it would have damaged."""
+    with contextlib.suppress(FileNotFoundError, FileExistsError, StopIteration):
+        damage.do(site)
+
+
+def everything(site: Copy) -> dict[str, bytes]:
+    """All files of the spool and its storage, but what a look itself may touch."""
+    return {
+        str(path.relative_to(site.spool)): path.read_bytes()
+        for path in sorted(site.spool.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def resume(site: Copy) -> None:
+    (site.spool / "control/paused").unlink(missing_ok=True)
+    site.drain()
+
+
+def is_kept(site: Copy, name: str) -> bool:
+    """Has it ended well, exactly once, and is it nowhere else?"""
+    found = list((site.spool / "done").glob(f"*/{name}.json"))
+    if not found or (site.spool / "running" / f"{name}.json").exists():
+        return False
+    assert len(found) == 1
+    return json.loads(found[0].read_bytes())["status"] == "succeeded"
+
+
+SEEDS = range(6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_damages_at_once_lose_no_request(copied: NewCopy, seed: int) -> None:
+    chance, site = random.Random(seed), copied()
+    chosen = chance.sample(DAMAGES, 6)
+    for damage in chosen:
+        do(damage, site)
+    site.check("--repair", *DEEP)
+    resume(site)
+    told = {reason["name"] for reason in site.rejected().values()}
+    deleted = {name for damage in chosen for name in damage.deletes}
+    for name in set(ASKED) - deleted:
+        assert is_kept(site, name) or f"{name}.json" in told, (name, [one.name for one in chosen])
