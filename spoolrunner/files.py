@@ -134,6 +134,21 @@ def write_parts_flushed(path: Path, parts: Iterable[bytes], mode: int) -> None:
         os.close(descriptor)
 
 
+def write_unflushed(path: Path, data: bytes, mode: int) -> None:
+    """Replace a file that is only looked at: readers see the old or the new one, a power cut may
+    leave none."""
+    draft = draft_of(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+    os.rename(draft, path)
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """os.write may be short without an error (reference/spool.md 2.1, rule 8)."""
     view = memoryview(data)

@@ -94,9 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        group.main(args=arguments, prog_name="spoolrunner", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
+        status = group.main(args=arguments, prog_name="spoolrunner", standalone_mode=False)
     except click.Abort:
         return 130
     except click.ClickException as error:
@@ -106,7 +104,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 - scripts must tell our bug from failed work
         return _tell(_as_ours(error))
-    return 0
+    return status if isinstance(status, int) else 0  # what a command gave to Exit
 
 
 def _as_ours(error: Exception) -> SpoolrunnerError:

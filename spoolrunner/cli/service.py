@@ -72,6 +72,8 @@ def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) 
     if detection := build.detection(settings, place):
         _watch_database(settings, detection, drain=drain)
     mover.run(drain=drain)
+    if drain:
+        house.heart.drained()
     if courier and drain:
         courier.once()
     log.info("spool=%s runner stopped", place.folder)
