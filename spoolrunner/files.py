@@ -65,6 +65,17 @@ class Changes:
         os.rename(draft, path)
         self._targets[path.parent] = None
 
+    def touch(self, path: Path, mode: int = PRIVATE_FILE) -> None:
+        """An empty file, or a new time for one that is there. Any number may do so at once, which
+        `write` with its one draft does not allow."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, mode)
+        try:
+            os.utime(descriptor)
+        finally:
+            os.close(descriptor)
+        self._targets[path.parent] = None
+
     def move(self, source: Path, target: Path) -> None:
         """Rename without replacing anything. Raises FileExistsError, FileNotFoundError.
 

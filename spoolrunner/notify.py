@@ -1,6 +1,6 @@
 """systemd's notifications: one datagram for each change of state (sd_notify(3)).
 
-    READY=1   STATUS=...   WATCHDOG=1   RELOADING=1   STOPPING=1
+    READY=1   STATUS=...   WATCHDOG=1   STOPPING=1
 
 Nothing is sent, and nothing fails, where no service manager asked for it. Knows nothing of the
 package.
@@ -18,20 +18,9 @@ class Notify:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
-    @property
-    def wanted(self) -> bool:
-        return bool(self._address)
-
-    def ready(self, status: str) -> None:
-        """It has begun its work, or goes on after it has read its settings again."""
-        self._send(f"READY=1\nSTATUS={status}")
-
     def alive(self, status: str) -> None:
-        """What it is at; the watchdog is content for another while."""
-        self._send(f"WATCHDOG=1\nSTATUS={status}")
-
-    def reloading(self, monotonic_us: int) -> None:
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_us}")
+        """It is ready, and what it is at; the watchdog is content for another while."""
+        self._send(f"READY=1\nWATCHDOG=1\nSTATUS={status}")
 
     def stopping(self, status: str) -> None:
         self._send(f"STOPPING=1\nSTATUS={status}")

@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "spoolrunner"
 CLI = {"cli", "__main__"}
 REPORT = {"report"}
 RUNNER = {"runner"}
-WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
+WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "reflink"}
 WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),

@@ -18,6 +18,7 @@ from spoolrunner.spool.rooms import Rooms
 log = logging.getLogger(__name__)
 
 BOARD_EVERY_S = 1.0
+TELL_EVERY_S = 5.0
 
 
 class Heart:
@@ -30,6 +31,7 @@ class Heart:
         self._board = Board(backend="")
         self._board_s = -BOARD_EVERY_S
         self._stale = False
+        self._told, self._told_s = "", 0.0
         self.tell: Callable[[str], None] = lambda sentence: None
 
     def beat(self, inbox: int) -> None:
@@ -37,7 +39,10 @@ class Heart:
         self._stale = clock.monotonic_s() - self._board_s < BOARD_EVERY_S
         if not self._stale:
             self._show(self._now(inbox))
-        self.tell(self._sentence())
+        sentence = self._sentence()
+        if sentence != self._told or clock.monotonic_s() - self._told_s >= TELL_EVERY_S:
+            self._told, self._told_s = sentence, clock.monotonic_s()
+            self.tell(sentence)
 
     def drained(self) -> None:
         """The last beat of a runner that cron starts again."""

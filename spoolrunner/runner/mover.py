@@ -180,8 +180,8 @@ class Mover:
                 if self._still_publishes(job):
                     continue  # whoever needs it would find its outputs half in place
                 log.info(
-                    "request=%s job=%s action=%s status=%s code=%s",
-                    *(request.identifier, job.identifier, job.action),
+                    "request=%s job=%s workspace=%s action=%s status=%s code=%s",
+                    *(request.identifier, job.identifier, request.workspace.name, job.action),
                     *(job.status, job.status_code),
                 )
                 self._waiting.staged(request, job)
