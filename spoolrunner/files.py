@@ -65,6 +65,17 @@ class Changes:
         os.rename(draft, path)
         self._targets[path.parent] = None
 
+    def touch(self, path: Path, mode: int = PRIVATE_FILE) -> None:
+        """An empty file, or a new time for one that is there. Any number may do so at once, which
+        `write` with its one draft does not allow."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, mode)
+        try:
+            os.utime(descriptor)
+        finally:
+            os.close(descriptor)
+        self._targets[path.parent] = None
+
     def move(self, source: Path, target: Path) -> None:
         """Rename without replacing anything. Raises FileExistsError, FileNotFoundError.
 
@@ -132,6 +143,21 @@ def write_parts_flushed(path: Path, parts: Iterable[bytes], mode: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_unflushed(path: Path, data: bytes, mode: int) -> None:
+    """Replace a file that is only looked at: readers see the old or the new one, a power cut may
+    leave none."""
+    draft = draft_of(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+    os.rename(draft, path)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -47,7 +47,7 @@ def is_locked(path: Path) -> bool | None:
     except FileNotFoundError:
         return False
     except PermissionError:
-        return None
+        return _is_listed(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -55,3 +55,22 @@ def is_locked(path: Path) -> bool | None:
     finally:
         os.close(descriptor)
     return False
+
+
+def _is_listed(path: Path) -> bool | None:
+    """The kernel's own list, which anybody may read (proc_locks(5)); None: we may not even stat it.
+
+    By inode alone where the filesystem gives each file a device that the list does not use (btrfs).
+    """
+    try:
+        about = os.stat(path)
+        listed = Path("/proc/locks").read_bytes().decode()
+    except OSError:
+        return None
+    device = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}"
+    own = {f"{device}:{about.st_ino}"}
+    held = [line.split() for line in listed.splitlines() if " FLOCK " in line]
+    places = {words[words.index("FLOCK") + 4] for words in held}
+    if os.major(about.st_dev) == 0:
+        own, places = {str(about.st_ino)}, {place.rpartition(":")[2] for place in places}
+    return bool(own & places)

@@ -231,6 +231,8 @@ class Config:
     loglevel: str = _of(
         "LOGLEVEL", units.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO",
         "how much is logged")
+    log_format: str = _of("LOG_FORMAT", units.one_of("text", "json"), "text",
+        "a line of the log: `text` (`key=value` words and a sentence) or `json`")
     debug_log_file: Path | None = _of("DEBUG_LOG_FILE", units.maybe_path, "",
         "everything is logged here as well")
 

@@ -21,7 +21,7 @@ REPORT = {"report"}
 CHECK = {"check"}
 LOCALRUN = {"localrun"}
 RUNNER = {"runner"}
-WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
+WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
     *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),

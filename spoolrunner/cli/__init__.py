@@ -35,6 +35,7 @@ VERBS = {
     "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
     "images": ("images", "Which images waiting requests need, and load them from a file."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
+    "service": ("units", "Print a systemd unit or a crontab line for this configuration."),
     "workspace": ("spool", "Register, list and show workspaces."),
     "check": ("check", "Is everything fit to run, does the spool hold together; --repair mends."),
 }

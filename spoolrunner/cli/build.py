@@ -53,6 +53,20 @@ def make_rooms(settings: Config, *, volatile: bool) -> Rooms:
     )
 
 
+def place_to_look(ctx: click.Context) -> tuple[Rooms, Config | None]:
+    """The spool, and the settings if this user may know them.
+
+    Who only looks may have no access to a file of settings that holds secrets: SPOOL_DIR in the
+    environment is enough then.
+    """
+    try:
+        return rooms(ctx), config(ctx)
+    except BadConfig:
+        if not (named := os.environ.get("SPOOL_DIR")):
+            raise
+        return spool_rooms.open_spool(Path(named)), None
+
+
 def storage(settings: Config) -> "Storage":
     from spoolrunner.runner import clock
     from spoolrunner.workspace.storage import Storage

@@ -1,42 +1,93 @@
 """Verbs that only look: status, show, logs. They read the spool and work without a runner."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 
 from spoolrunner.cli import build
-from spoolrunner.errors import BadInput
+from spoolrunner.config import Config
+from spoolrunner.errors import BadInput, Usage
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
-from spoolrunner.report.overview import overview
+from spoolrunner.report.health import health
+from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status
 from spoolrunner.spool import find
 from spoolrunner.spool.rooms import Rooms
 
 CHUNK_BYTES = 1 << 16
+WATCH_EVERY_S = 1.0
 
 
 @click.command(epilog="Example: spoolrunner status --json | jq '.jobs[] | .status_message'")
 @click.argument("identifier", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs; stable.")
+@click.option("-w", "--watch", is_flag=True, help="Live, until Ctrl-C.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="For monitoring: exit 0 if all is well, 1 if somebody should look, 4 if no runner is"
+    " alive; says why.",
+)
 @click.pass_context
-def status(ctx: click.Context, identifier: str | None, as_json: bool) -> None:
+def status(
+    ctx: click.Context, identifier: str | None, as_json: bool, watch: bool, check: bool
+) -> None:
     """What runs, what waits and why, what ended lately; whether a runner is alive.
 
-    Reads the spool only, and costs the same however much has been done before.
+    Reads the spool only, and costs the same however much has been done before. With SPOOL_DIR in
+    the environment anybody in SPOOL_GROUP may look.
     """
     if identifier:
         ctx.invoke(show, identifier=identifier, as_json=as_json)
         return
-    now = overview(build.rooms(ctx), build.config(ctx).backend)
+    look = partial(_overview, *build.place_to_look(ctx))
+    if check:
+        _check(look(), build.place_to_look(ctx)[1], as_json=as_json)
+    elif watch:
+        _watch(look)
+    elif as_json:
+        click.echo(json.dumps(builtins(look()), indent=1))
+    else:
+        stdout.show(overview_sheet(look()))
+
+
+def _overview(place: Rooms, settings: Config | None) -> Overview:
+    if settings is None:
+        return overview(place, "", {})
+    disks = {
+        "high privacy": settings.high_privacy_storage_base,
+        "medium privacy": settings.medium_privacy_storage_base,
+    }
+    # Another user's settings may be others than the runner's: what that wrote down counts then.
+    backend = settings.backend if os.access(place.claims, os.R_OK) else ""
+    return overview(place, backend, disks)
+
+
+def _check(now: Overview, settings: Config | None, *, as_json: bool) -> None:
+    """Ends the command with the state as its exit status."""
+    found = health(now, settings.min_free_disk_bytes if settings else 0)
     if as_json:
-        click.echo(json.dumps(builtins(now), indent=1))
-        return
-    stdout.show(overview_sheet(now))
+        click.echo(json.dumps(builtins(found), indent=1))
+    else:
+        click.echo("\n".join(found.reasons) or "well")
+    raise click.exceptions.Exit(found.status)
+
+
+def _watch(look: Callable[[], Overview]) -> None:
+    if not sys.stdout.isatty():
+        raise Usage(
+            "--watch needs a terminal.", kind="no_terminal", hint="Scripts use `status --json`."
+        )
+    from spoolrunner.report import screen
+
+    screen.watch(lambda: overview_sheet(look()), WATCH_EVERY_S)
 
 
 @click.command(epilog="Example: spoolrunner show k7m2x9")

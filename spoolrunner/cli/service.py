@@ -14,10 +14,14 @@ from typing import NoReturn
 import click
 
 from spoolrunner.cli import build
+from spoolrunner.cli.logbook import open_logbook
+from spoolrunner.cli.reload import reload
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.lock import Lock
+from spoolrunner.notify import Notify
 from spoolrunner.runner.detection import Detection
+from spoolrunner.runner.house import House
 from spoolrunner.runner.mover import Mover
 from spoolrunner.spool import orders, outbox
 from spoolrunner.spool.rooms import Rooms
@@ -41,28 +45,31 @@ def run(ctx: click.Context, drain: bool, verbose: bool) -> None:
     """Take requests from the inbox and run their jobs, until SIGTERM.
 
     Stopped by SIGTERM or the first Ctrl-C, jobs go on and the next runner takes them over; a second
-    Ctrl-C stops at once. A second runner on the same spool stands by.
+    Ctrl-C stops at once. SIGHUP: read the settings again. A second runner on the same spool stands
+    by.
     """
     settings, place = build.config(ctx), build.rooms(ctx)
-    _set_up_logging(settings, quiet=drain and not verbose)
-    lock = Lock(place.locks / "mover")
-    stopping = _Stopping()
+    open_logbook(settings, quiet=drain and not verbose)
+    lock, notify, signals = Lock(place.locks / "mover"), Notify(os.environ), _Signals()
     if drain:
         if not lock.take(BESIDE_S):
             orders.poke(place)
             return
     else:
-        _stand_by(lock, place, stopping)
-    if not stopping.signal:
-        _run(settings, place, stopping, drain=drain)
-    _end(130 if stopping.signal == signal.SIGINT else 0)
+        _stand_by(lock, place, signals, notify)
+    if not signals.stopped_by:
+        house = build.house(settings, place)
+        house.heart.tell = notify.alive
+        mover = Mover(house)
+        signals.then(mover.stop, lambda: reload(house, ctx.find_root().params["env_files"]))
+        _run(house, mover, drain=drain)
+    notify.stopping("stopped; jobs go on")
+    _end(130 if signals.stopped_by == signal.SIGINT else 0)
 
 
-def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) -> None:
-    house = build.house(settings, place)
-    mover = Mover(house)
+def _run(house: House, mover: Mover, *, drain: bool) -> None:
+    settings, place = house.config, house.rooms
     courier = build.courier(settings, place, lambda: house.reporter.behind)
-    stopping.then(mover.stop)
     log.info("spool=%s backend=%s runner started", place.folder, settings.backend)
     if courier and drain:
         courier.once()
@@ -72,6 +79,8 @@ def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) 
     if detection := build.detection(settings, place):
         _watch_database(settings, detection, drain=drain)
     mover.run(drain=drain)
+    if drain:
+        house.heart.drained()
     if courier and drain:
         courier.once()
     log.info("spool=%s runner stopped", place.folder)
@@ -80,7 +89,7 @@ def _run(settings: Config, place: Rooms, stopping: "_Stopping", *, drain: bool) 
 def drain_here(ctx: click.Context) -> None:
     """Be the runner until nothing can be done any more, unless another one is."""
     settings, place = build.config(ctx), build.rooms(ctx)
-    _set_up_logging(settings, quiet=True)
+    open_logbook(settings, quiet=True)
     lock = Lock(place.locks / "mover")
     if lock.take(BESIDE_S):
         Mover(build.house(settings, place)).run(drain=True)
@@ -96,7 +105,7 @@ def sync(ctx: click.Context, once: bool) -> None:
     The service does the same when JOB_SERVER_ENDPOINT is set; beside it this one stands by.
     """
     settings, place = build.config(ctx), build.rooms(ctx)
-    _set_up_logging(settings, quiet=False)
+    open_logbook(settings, quiet=False)
     courier = build.courier(settings, place, set)
     if courier is None:
         raise BadMachine(
@@ -126,62 +135,41 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _stand_by(lock: Lock, place: Rooms, stopping: "_Stopping") -> None:
+def _stand_by(lock: Lock, place: Rooms, signals: "_Signals", notify: Notify) -> None:
     if lock.take():
         return
     log.warning("spool=%s another runner is alive: standing by", place.folder)
-    while not stopping.signal and not lock.take(STAND_BY_S):
-        pass
+    while not signals.stopped_by and not lock.take(STAND_BY_S):
+        notify.alive("standing by: another runner is alive")
 
 
-class _Stopping:
-    """SIGTERM and the first SIGINT ask the mover to stop; the second SIGINT does not ask.
+class _Signals:
+    """SIGTERM and the first SIGINT ask the mover to stop; the second SIGINT does not ask. SIGHUP
+    has the settings read again.
 
     The handler interrupts the mover's thread anywhere, also while that holds the lock inside an
-    event, so it only puts a word into a queue, which is safe there; a thread sets the event.
+    event, so it only puts a word into a queue, which is safe there; a thread does what is asked.
     """
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.stopped_by = 0
         self._asked: queue.SimpleQueue[int] = queue.SimpleQueue()
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._ask)
 
-    def then(self, stop: Callable[[], None]) -> None:
+    def then(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
         def wait() -> None:
-            self._asked.get()
+            while self._asked.get() == signal.SIGHUP:
+                reload()
             stop()
 
-        threading.Thread(target=wait, name="stopping", daemon=True).start()
+        threading.Thread(target=wait, name="signals", daemon=True).start()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.signal and number == signal.SIGINT:
+        if self.stopped_by and number == signal.SIGINT:
             os._exit(130)
-        self.signal = number
+        if number != signal.SIGHUP:
+            self.stopped_by = number
         self._asked.put(number)
         if number == signal.SIGINT:
             os.write(2, b"spoolrunner: stopping; jobs go on. Again to stop at once.\n")
-
-
-def _set_up_logging(settings: Config, *, quiet: bool) -> None:
-    """One line for each event, UTC with milliseconds. For cron only what needs somebody."""
-    import time
-
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    stream = logging.StreamHandler()
-    stream.setLevel(logging.ERROR if quiet else settings.loglevel)
-    handlers: list[logging.Handler] = [stream]
-    if settings.debug_log_file:
-        from logging.handlers import TimedRotatingFileHandler
-
-        handlers.append(
-            TimedRotatingFileHandler(settings.debug_log_file, when="D", backupCount=14, utc=True)
-        )
-    package = logging.getLogger("spoolrunner")
-    package.setLevel(logging.DEBUG)
-    for handler in handlers:
-        handler.setFormatter(formatter)
-        package.addHandler(handler)

@@ -6,22 +6,24 @@ in the order inbox, running, recent; what moves on meanwhile is seen in the late
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 from spoolrunner import lock
 from spoolrunner.record import Record
-from spoolrunner.request import Job, Request, Status
-from spoolrunner.spool import find, flags, outbox, requests
+from spoolrunner.request import Status
+from spoolrunner.spool import board, find, flags, outbox, requests
+from spoolrunner.spool.board import ActiveJob, Board
 from spoolrunner.spool.inbox import Inbox, Patience, waiting
 from spoolrunner.spool.requests import Ended
 from spoolrunner.spool.rooms import Rooms
 
 
 class Runner(Record, kw_only=True):
-    """alive: None if this user may not know."""
+    """alive: None if this user may not know. drained_at: the last end of a `run --drain`, or ""."""
 
     alive: bool | None
+    drained_at: str
 
 
 class Flags(Record, kw_only=True):
@@ -42,28 +44,20 @@ class Counts(Record, kw_only=True):
     outbox: int
 
 
-class ActiveJob(Record, kw_only=True):
-    """A job that has not finished; a request that has no jobs yet is one without an action."""
-
-    identifier: str
-    job_request_id: str
-    workspace: str
-    action: str
-    status: str
-    status_code: str
-    status_message: str
-    attempt: int
-    executor: str | None
-    created_at: str
-    updated_at: str
-    started_at: str | None
-
-
 class Left(Record, kw_only=True):
     """A file in the inbox that is not taken, and why."""
 
     name: str
     reason: str
+
+
+class Disk(Record, kw_only=True):
+    """name: "spool", "high privacy" or "medium privacy"; one of each filesystem."""
+
+    name: str
+    path: str
+    free_bytes: int
+    total_bytes: int
 
 
 class Overview(Record, kw_only=True):
@@ -80,6 +74,7 @@ class Overview(Record, kw_only=True):
     flags: Flags
     counts: Counts
     free_bytes: int
+    disks: list[Disk]
     jobs: list[ActiveJob]
     recent: list[Ended]
     left_in_inbox: list[Left]
@@ -88,14 +83,21 @@ class Overview(Record, kw_only=True):
     reports_refused: list[str]
 
 
-def overview(rooms: Rooms, backend: str) -> Overview:
-    names, left = _inbox(rooms, backend)
-    active = find.all_active(rooms)
-    jobs = [job for request in active for job in _jobs(request)]
+def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
+    """backend, disks (name -> folder): as the settings say, if this user may know them.
+
+    Raises PermissionError for a user who may see neither the rooms nor the board.
+    """
+    shown = board.read(rooms) if board.may_read(rooms) else None
+    jobs = _jobs(rooms, shown)
+    names, left = _inbox(rooms, backend, shown)
     return Overview(
         spool=str(rooms.folder),
-        backend=backend,
-        runner=Runner(alive=lock.is_locked(rooms.locks / "mover")),
+        backend=backend or (shown.backend if shown else ""),
+        runner=Runner(
+            alive=lock.is_locked(rooms.locks / "mover"),
+            drained_at=shown.drained_at if shown else "",
+        ),
         flags=_flags(flags.flags(rooms)),
         counts=Counts(
             inbox=names,
@@ -105,13 +107,45 @@ def overview(rooms: Rooms, backend: str) -> Overview:
             outbox=sum(name.endswith(".json") for name in _names(rooms.outbox)),
         ),
         free_bytes=shutil.disk_usage(rooms.folder).free,
+        disks=_disks({"spool": rooms.folder, **disks}),
         jobs=jobs,
-        recent=requests.recent(rooms),
+        recent=_recent(rooms, shown),
         left_in_inbox=left,
         reports_trouble=outbox.trouble(rooms),
         reports_fact=outbox.fact(rooms),
         reports_refused=_refused(rooms),
     )
+
+
+def _jobs(rooms: Rooms, shown: Board | None) -> list[ActiveJob]:
+    """From the request files; who may not read these is shown what the runner wrote for them."""
+    try:
+        active = find.all_active(rooms)
+    except PermissionError:
+        if shown is None:
+            raise
+        return shown.jobs
+    return [job for request in active for job in board.active_jobs(request)]
+
+
+def _recent(rooms: Rooms, shown: Board | None) -> list[Ended]:
+    try:
+        return requests.recent(rooms)
+    except PermissionError:
+        return shown.recent if shown else []
+
+
+def _disks(folders: Mapping[str, Path]) -> list[Disk]:
+    """One for each filesystem; a folder that is not there or not visible is left out."""
+    found: dict[int, Disk] = {}
+    for name, folder in folders.items():
+        try:
+            usage, device = shutil.disk_usage(folder), folder.stat().st_dev
+        except OSError:
+            continue
+        disk = Disk(name=name, path=str(folder), free_bytes=usage.free, total_bytes=usage.total)
+        found.setdefault(device, disk)
+    return list(found.values())
 
 
 def _flags(up: flags.Flags) -> Flags:
@@ -125,39 +159,13 @@ def _flags(up: flags.Flags) -> Flags:
     )
 
 
-def _inbox(rooms: Rooms, backend: str) -> tuple[int, list[Left]]:
+def _inbox(rooms: Rooms, backend: str, shown: Board | None) -> tuple[int, list[Left]]:
     try:
         found = Inbox(rooms.inbox, backend, Patience()).look()
     except PermissionError:
-        return 0, []  # only the runner's user may list it
+        return (shown.inbox if shown else 0), []  # only the runner's user may list it
     left = [Left(name=name, reason=reason) for name, reason in waiting(found)]
     return len(found), left
-
-
-def _jobs(request: Request) -> Iterator[ActiveJob]:
-    if not request.jobs:
-        yield _active(request, None)
-    for job in request.jobs:
-        if job.active:
-            yield _active(request, job)
-
-
-def _active(request: Request, job: Job | None) -> ActiveJob:
-    waits = request.message or "Reading the study's project.yaml."
-    return ActiveJob(
-        identifier=job.identifier if job else "",
-        job_request_id=request.identifier,
-        workspace=request.workspace.name,
-        action=job.action if job else "",
-        status=job.status if job else Status.PENDING,
-        status_code=job.status_code if job else "created",
-        status_message=job.status_message if job else waits,
-        attempt=job.attempt if job else 0,
-        executor=job.executor if job else None,
-        created_at=job.created_at if job else request.created_at,
-        updated_at=job.updated_at if job else request.created_at,
-        started_at=job.started_at if job else None,
-    )
 
 
 def _refused(rooms: Rooms) -> list[str]:

@@ -1,40 +1,81 @@
 """A sheet for a terminal: in colour, wrapped to its width. This and live know rich."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from spoolrunner.report.plain import NAME_WIDTH
-from spoolrunner.report.sheet import Block, Cell, Line, Table
+from spoolrunner.report.plain import NAME_WIDTH, widths
+from spoolrunner.report.sheet import Block, Cell, Table
+
+NARROWEST_LAST = 30  # a sentence in a narrower column is a ribbon of single words
+GAP = 2
 
 
 def show(sheet: Iterable[Block]) -> None:
     console = Console(emoji=False, highlight=False)
+    console.print(Group(*_blocks(sheet, console.width)))
+
+
+def watch(look: Callable[[], Iterable[Block]], every_s: float) -> None:
+    """Show it anew every so often, until it is interrupted."""
+    console = Console(emoji=False, highlight=False)
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(Group(*_blocks(look(), console.width)), refresh=True)
+            time.sleep(every_s)
+
+
+def _blocks(sheet: Iterable[Block], width: int) -> Iterator[RenderableType]:
     for block in sheet:
-        if isinstance(block, Table):
-            console.print(_table(block))
+        if not isinstance(block, Table):
+            yield _line(block.name, block.value)
+        elif sum(widths(block)[:-1]) + GAP * len(block.columns) + NARROWEST_LAST > width:
+            yield Text()
+            yield from _stacked(block, width)
         else:
-            console.print(_named(block) if block.name else _text(block.value))
+            yield Text()
+            yield _table(block)
 
 
-def _named(line: Line) -> RichTable:
-    """What does not fit goes on below the value, not below the name."""
-    shown = RichTable.grid(padding=(0, 1))
-    shown.add_column(min_width=NAME_WIDTH, no_wrap=True, style="bold")
-    shown.add_column(overflow="fold")
-    shown.add_row(line.name, _text(line.value))
-    return shown
+def _line(name: str, value: Cell) -> RenderableType:
+    """The value under itself where it is longer than the line."""
+    if not name:
+        return _text(value)
+    grid = RichTable.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=max(NAME_WIDTH, len(name)), style="bold")
+    grid.add_column(overflow="fold")
+    grid.add_row(name, _text(value))
+    return grid
 
 
 def _table(table: Table) -> RichTable:
-    shown = RichTable(box=None, pad_edge=False, header_style="bold")
+    shown = RichTable(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     for column in table.columns:
         shown.add_column(column, no_wrap=column != table.columns[-1], overflow="fold")
     for row in table.rows:
         shown.add_row(*(_text(cell) for cell in row))
     return shown
+
+
+def _stacked(table: Table, width: int) -> Iterator[RenderableType]:
+    """For a narrow terminal: what does not fit beside the first columns comes below them."""
+    padded = [wide + GAP for wide in widths(table)]
+    beside = sum(end <= width + GAP for end in accumulate(padded[:-1]))
+    names = zip(table.columns[:beside], padded, strict=False)
+    yield Text("".join(f"{name:<{wide}}" for name, wide in names).rstrip(), style="bold")
+    for row in table.rows:
+        cells = zip(row[:beside], padded, strict=False)
+        parts = [(f"{cell.text:<{wide}}", cell.style) for cell, wide in cells]
+        yield Text.assemble(*parts, overflow="crop", no_wrap=True)
+        below = "  ".join(cell.text for cell in row[beside:] if cell.text)
+        if below:
+            yield Padding(Text(below), (0, 0, 0, 2))
 
 
 def _text(cell: Cell) -> Text:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spoolrunner.report.overview import ActiveJob, Overview
+from spoolrunner.report.overview import Overview
+from spoolrunner.report.progress import size_words
 from spoolrunner.request import Job, Request
+from spoolrunner.spool.board import ActiveJob
 from spoolrunner.spool.requests import Ended
 
 COLOURS = {"running": "cyan", "succeeded": "green", "failed": "red", "pending": "yellow"}
@@ -46,28 +48,35 @@ Block = Line | Table
 
 def overview_sheet(now: Overview) -> Iterator[Block]:
     """What `status` shows."""
+    yield from _state(now)
+    if now.jobs:
+        columns = ("status", "since", "action", "request", "workspace", "why")
+        yield Table(columns, [_active(jobs) for jobs in _alike(now.jobs)])
+    if now.recent:
+        columns = ("ended", "when", "jobs", "request", "workspace", "message")
+        yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
+    for left in now.left_in_inbox[:MOST_RECENT]:
+        yield _line("", f"inbox/{left.name}: not taken, {left.reason}")
+    if now.counts.rejected:
+        yield _line("", f"rejected/ holds {now.counts.rejected}: see the .error.json beside each.")
+
+
+def _state(now: Overview) -> Iterator[Line]:
+    """Where it is, who is alive, and what an operator should know."""
     yield _line("spool", f"{now.spool}   backend {now.backend}")
     yield Line("runner", _runner(now))
     for sentence in _held(now):
         yield Line("held", Cell(sentence, "yellow"))
-    yield _line("disk", f"{now.free_bytes / 1e9:.1f} GB free")
-    yield _line("waiting", _counts(now))
+    for disk in now.disks:
+        free, total = size_words(disk.free_bytes), size_words(disk.total_bytes)
+        yield _line("disk", f"{free} free of {total}   {disk.name}")
+    yield _line("work", _counts(now))
     if now.reports_trouble:
         yield Line("reports", Cell(now.reports_trouble, "red"))
     if now.reports_fact:
         yield _line("reports", now.reports_fact)
     if now.reports_refused:
         yield Line("refused", Cell(_refused(now.reports_refused), "red"))
-    if now.jobs:
-        columns = ("request", "workspace", "action", "status", "since", "why")
-        yield Table(columns, [_active(job) for job in now.jobs])
-    if now.recent:
-        columns = ("ended", "workspace", "status", "jobs", "when", "message")
-        yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
-    for left in now.left_in_inbox[:MOST_RECENT]:
-        yield _line("", f"inbox/{left.name}: not taken, {left.reason}")
-    if now.counts.rejected:
-        yield _line("", f"rejected/ holds {now.counts.rejected}: see the .error.json beside each.")
 
 
 def request_sheet(
@@ -125,6 +134,8 @@ def _line(name: str, text: str) -> Line:
 
 
 def _runner(now: Overview) -> Cell:
+    if now.runner.alive is False and now.runner.drained_at:
+        return Cell(f"away; the last `run --drain` ended {ago(now.runner.drained_at)} ago")
     words = {True: ("alive", "green"), None: ("not visible to this user", "yellow")}
     text, colour = words.get(now.runner.alive, ("not running: start `spoolrunner run`", "red"))
     return Cell(text, colour)
@@ -158,24 +169,36 @@ def _refused(requests: list[str]) -> str:
     return f"job-server would not take the reports of {shown}{more}: see outbox/refused/"
 
 
-def _active(job: ActiveJob) -> tuple[Cell, ...]:
+def _alike(jobs: list[ActiveJob]) -> list[list[ActiveJob]]:
+    """Running jobs one by one, then those that wait: of one request for the same, as one."""
+    groups: dict[tuple[str, ...], list[ActiveJob]] = {}
+    for job in sorted(jobs, key=lambda job: job.status != "running"):
+        alike = (job.job_request_id, job.status, job.status_message)
+        own = (job.identifier,) if job.status == "running" else ()
+        groups.setdefault(alike + own, []).append(job)
+    return list(groups.values())
+
+
+def _active(jobs: list[ActiveJob]) -> tuple[Cell, ...]:
+    job, others = jobs[0], len(jobs) - 1
+    more = f" and {others} more" if others else ""
     return (
-        Cell(job.job_request_id),
-        Cell(job.workspace),
-        Cell(job.action or "-"),
         Cell(job.status, COLOURS.get(job.status, "")),
         Cell(ago(job.started_at or job.created_at)),
+        Cell((job.action or "-") + more),
+        Cell(job.job_request_id),
+        Cell(job.workspace),
         Cell(job.status_message),
     )
 
 
 def _ended(ended: Ended) -> tuple[Cell, ...]:
     return (
+        Cell(ended.status, COLOURS.get(ended.status, "")),
+        Cell(f"{ago(ended.completed_at)} ago"),
+        Cell(f"{ended.jobs - ended.failed}/{ended.jobs}"),
         Cell(ended.identifier),
         Cell(ended.workspace),
-        Cell(ended.status, COLOURS.get(ended.status, "")),
-        Cell(f"{ended.jobs - ended.failed}/{ended.jobs}"),
-        Cell(f"{ago(ended.completed_at)} ago"),
         Cell(ended.message.partition("\n")[0]),
     )
 

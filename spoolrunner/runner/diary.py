@@ -111,8 +111,9 @@ class Diary:
         self._log(logging.WARNING, "can't be stopped yet: %s", error)
 
     def _log(self, level: int, message: str, *values: object) -> None:
-        who = (self._request.identifier, self._job.identifier, self._job.action)
-        log.log(level, f"request=%s job=%s action=%s {message}", *who, *values)
+        request, job = self._request, self._job
+        who = (request.identifier, job.identifier, request.workspace.name, job.action)
+        log.log(level, f"request=%s job=%s workspace=%s action=%s {message}", *who, *values)
 
 
 def is_full(error: Exception) -> bool:

@@ -15,6 +15,7 @@ from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner import holds, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
+from spoolrunner.runner.heart import Heart
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import flags, registry
@@ -39,6 +40,7 @@ class House:
     wake: Wake = field(default_factory=Wake)
     book: Book = field(init=False)
     reporter: Reporter = field(init=False)
+    heart: Heart = field(init=False)
     reader: Reader = field(init=False)
     readers: Crew = field(init=False)
     stoppers: Crew = field(init=False)
@@ -53,6 +55,7 @@ class House:
         if self.config.reports != "none":
             store.report = self.reporter.put
         self.book = Book(store, self.wake.set)
+        self.heart = Heart(self.rooms, self.book, self.config.backend)
         self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)
         self.stoppers = Crew("stopper", STOPPERS)

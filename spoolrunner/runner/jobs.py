@@ -22,6 +22,10 @@ from spoolrunner.runner.reading import Command
 
 log = logging.getLogger(__name__)
 
+CANCELLED: dict[str, tuple[Code, str]] = {
+    "user": (Code.CANCELLED_BY_USER, "Cancelled by user."),
+    "admin": (Code.KILLED_BY_ADMIN, "An operator killed the job."),
+}
 INTERNAL = "Internal error: this is not the study's fault; the operators have been told."
 
 

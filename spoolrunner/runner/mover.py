@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spoolrunner.errors import BadRequest
 from spoolrunner.request import Code, Job, Need, Phase, Request, Status
-from spoolrunner.runner import clock, holds
+from spoolrunner.runner import clock, holds, jobs
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
@@ -62,8 +62,10 @@ class Mover:
                 if drain:
                     raise
                 log.error("the disk fails, tried again in %g s: %s", TROUBLE_S, error)
+                self._house.heart.beat(len(self._left))
                 self._house.wake.wait(TROUBLE_S)
                 continue
+            self._house.heart.beat(len(self._left))
             if drain and self._idle():
                 break
             self._house.wake.wait(self._next_due_s())
@@ -160,7 +162,7 @@ class Mover:
         self._planner.replan_dependants(request, job)
         line = self._lines.get(job.identifier)
         if line is None:
-            code, message = CANCELLED[by]
+            code, message = jobs.CANCELLED[by]
             self._end(request, job, Status.FAILED, code, message)
             return
         self._book.change(request, job, status_message="Asked to stop.")
@@ -178,8 +180,8 @@ class Mover:
                 if self._still_publishes(job):
                     continue  # whoever needs it would find its outputs half in place
                 log.info(
-                    "request=%s job=%s action=%s status=%s code=%s",
-                    *(request.identifier, job.identifier, job.action),
+                    "request=%s job=%s workspace=%s action=%s status=%s code=%s",
+                    *(request.identifier, job.identifier, request.workspace.name, job.action),
                     *(job.status, job.status_code),
                 )
                 self._waiting.staged(request, job)
@@ -285,13 +287,8 @@ class Mover:
     def _next_due_s(self) -> float:
         again = [one.again_s for one in self._left if one.again_s is not None]
         due = [LONGEST_WAIT_S, *again, *self._house.holds_due_s(), *self._planner.due_s()]
-        return max(0.05, min(due))
+        return max(0.05, min(*due, self._house.heart.due_s()))
 
-
-CANCELLED: dict[str, tuple[Code, str]] = {
-    "user": (Code.CANCELLED_BY_USER, "Cancelled by user."),
-    "admin": (Code.KILLED_BY_ADMIN, "An operator killed the job."),
-}
 
 CHANGED_BY_HAND = BadRequest(
     "It was changed by hand while it was active, so its jobs were stopped.", kind="changed_by_hand"

@@ -41,13 +41,13 @@ def give(rooms: Rooms, verb: str, identifier: str, action: str = "") -> None:
     name = f"{identifier}@{action}" if action else identifier
     files.make_folder(rooms.control / verb)
     with files.Changes() as disk:
-        disk.write(rooms.control / verb / name, b"")
+        disk.touch(rooms.control / verb / name)
 
 
 def poke(rooms: Rooms) -> None:
     """Wake a mover that may be waiting: any change in control/ does."""
     with files.Changes() as disk:
-        disk.write(rooms.control / "wake", b"")
+        disk.touch(rooms.control / "wake")
 
 
 def done(given: list[Order]) -> None:

@@ -18,6 +18,8 @@ MARKER = "SPOOL.json"
 INBOX_MODE = 0o1733  # anybody may add, nobody may list, only the owner of a file may remove it
 SPOOL_MODE = 0o711
 GROUP_MODE = 0o750
+BOARD_MODE = 0o2750
+LOCKS_MODE = 0o710
 
 ROOMS = (
     "running",
@@ -30,6 +32,7 @@ ROOMS = (
     "control/cancel",
     "control/kill",
     "workspaces",
+    "board",
 )
 HIDDEN = (".claims", ".locks")
 
@@ -111,6 +114,11 @@ def create(folder: Path, now: str, *, group: int | None, volatile: bool) -> Room
         files.make_folder(folder / name)
     for name in ROOMS:
         files.set_owner(folder / name, room_mode, group)
+    if group is not None:
+        # What is written on the board belongs to the group without a chown for each.
+        files.set_owner(folder / "board", BOARD_MODE, group)
+        # Who may not open the mover's lock can still ask the kernel about it (lock.py).
+        files.set_owner(folder / ".locks", LOCKS_MODE, group)
     files.set_owner(folder / "inbox", INBOX_MODE, None)
     files.set_owner(folder, SPOOL_MODE, group)
     if not (folder / MARKER).exists():

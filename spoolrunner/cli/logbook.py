@@ -1,0 +1,40 @@
+"""The runner's log: where its lines go and what they look like."""
+
+import logging
+import os
+import sys
+
+from spoolrunner.config import Config
+from spoolrunner.report.logline import LineFormatter
+
+KEPT_DAYS = 14
+PACKAGE = logging.getLogger("spoolrunner")
+
+
+def open_logbook(settings: Config, *, quiet: bool) -> None:
+    """Log to stderr, and to DEBUG_LOG_FILE. quiet: for cron, only what needs somebody."""
+    as_json = settings.log_format == "json"
+    stream = logging.StreamHandler()
+    stream.setLevel(logging.ERROR if quiet else settings.loglevel)
+    stream.setFormatter(LineFormatter(as_json=as_json, journal=_is_journal()))
+    PACKAGE.setLevel(logging.DEBUG)
+    PACKAGE.addHandler(stream)
+    if settings.debug_log_file:
+        from logging.handlers import TimedRotatingFileHandler
+
+        file = TimedRotatingFileHandler(
+            settings.debug_log_file, when="D", backupCount=KEPT_DAYS, utc=True
+        )
+        file.setFormatter(LineFormatter(as_json=as_json))
+        PACKAGE.addHandler(file)
+
+
+def set_level(level: str) -> None:
+    """Of what goes to stderr."""
+    PACKAGE.handlers[0].setLevel(level)
+
+
+def _is_journal() -> bool:
+    """Does stderr lead to systemd's journal (systemd.exec(5), JOURNAL_STREAM)?"""
+    about = os.fstat(sys.stderr.fileno())
+    return os.environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"

@@ -1,0 +1,75 @@
+"""The heart: each round the mover tells that it lives, and what it is at.
+
+To systemd's watchdog, and to the board that people look at (spool/board.py). What can't be told is
+no reason to stop. Mover's thread only.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from spoolrunner.request import Status
+from spoolrunner.runner import clock
+from spoolrunner.runner.book import Book
+from spoolrunner.spool import board, requests
+from spoolrunner.spool.board import Board
+from spoolrunner.spool.rooms import Rooms
+
+log = logging.getLogger(__name__)
+
+BOARD_EVERY_S = 1.0
+TELL_EVERY_S = 5.0
+
+
+class Heart:
+    """tell: to be given the state for systemd, as one sentence."""
+
+    def __init__(self, rooms: Rooms, book: Book, backend: str) -> None:
+        self._rooms = rooms
+        self._book = book
+        self._backend = backend
+        self._board = Board(backend="")
+        self._board_s = -BOARD_EVERY_S
+        self._stale = False
+        self._told, self._told_s = "", 0.0
+        self.tell: Callable[[str], None] = lambda sentence: None
+
+    def beat(self, inbox: int) -> None:
+        """inbox: how many files lie there that are not taken."""
+        self._stale = clock.monotonic_s() - self._board_s < BOARD_EVERY_S
+        if not self._stale:
+            self._show(self._now(inbox))
+        sentence = self._sentence()
+        if sentence != self._told or clock.monotonic_s() - self._told_s >= TELL_EVERY_S:
+            self._told, self._told_s = sentence, clock.monotonic_s()
+            self.tell(sentence)
+
+    def drained(self) -> None:
+        """The last beat of a runner that cron starts again."""
+        self._show(self._now(self._board.inbox, drained_at=clock.now()))
+
+    def due_s(self) -> float:
+        """When to beat again at the latest: what has changed meanwhile is to be shown."""
+        return BOARD_EVERY_S if self._stale else float("inf")
+
+    def _now(self, inbox: int, drained_at: str = "") -> Board:
+        jobs = [job for one in self._book.requests.values() for job in board.active_jobs(one)]
+        return Board(
+            backend=self._backend,
+            drained_at=drained_at,
+            inbox=inbox,
+            jobs=jobs,
+            recent=requests.recent(self._rooms),
+        )
+
+    def _show(self, now: Board) -> None:
+        self._board_s = clock.monotonic_s()
+        if now == self._board:
+            return
+        with contextlib.suppress(OSError):  # a full disk is told of by whoever must write
+            board.write(self._rooms, now)
+            self._board = now
+
+    def _sentence(self) -> str:
+        running = sum(job.status == Status.RUNNING for job in self._board.jobs)
+        return f"{running} running, {len(self._board.jobs) - running} pending"
