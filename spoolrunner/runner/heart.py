@@ -18,6 +18,7 @@ from spoolrunner.spool.rooms import Rooms
 log = logging.getLogger(__name__)
 
 BOARD_EVERY_S = 1.0
+JOBS_A_SECOND = 100  # the more jobs the board lists, the less often it is written
 TELL_EVERY_S = 5.0
 
 
@@ -36,7 +37,7 @@ class Heart:
 
     def beat(self, inbox: int) -> None:
         """inbox: how many files lie there that are not taken."""
-        self._stale = clock.monotonic_s() - self._board_s < BOARD_EVERY_S
+        self._stale = clock.monotonic_s() - self._board_s < self._every_s
         if not self._stale:
             self._show(self._now(inbox))
         sentence = self._sentence()
@@ -50,7 +51,11 @@ class Heart:
 
     def due_s(self) -> float:
         """When to beat again at the latest: what has changed meanwhile is to be shown."""
-        return BOARD_EVERY_S if self._stale else float("inf")
+        return self._every_s if self._stale else float("inf")
+
+    @property
+    def _every_s(self) -> float:
+        return max(BOARD_EVERY_S, len(self._board.jobs) / JOBS_A_SECOND)
 
     def _now(self, inbox: int, drained_at: str = "") -> Board:
         jobs = [job for one in self._book.requests.values() for job in board.active_jobs(one)]
