@@ -47,6 +47,15 @@ def test_every_command_has_help_with_an_example() -> None:
         assert "Example" in example, name
 
 
+def test_every_test_that_the_readme_names_is_there() -> None:
+    named = re.findall(r"`(tests/[\w./-]+\.py)::(\w+)`", README)
+    shown = re.search(r"<!-- reporting -->\n(.*?)<!-- /reporting -->", README, re.DOTALL)
+    assert shown
+    assert len(named) == len(shown[1].splitlines()) - 2
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
 def test_the_paths_that_the_readme_names_are_there() -> None:
     for name in re.findall(r"`((?:spool|tests|bin|\.ci)/[\w./-]+)`", README):
         assert (ROOT / name).exists() or name.startswith("spool/inbox"), name
