@@ -13,6 +13,7 @@ from pathlib import Path
 from spoolrunner.errors import BadRequest
 from spoolrunner.request import Code, Job, Need, Phase, Request, Status
 from spoolrunner.runner import clock, holds, jobs
+from spoolrunner.runner.folding import Folding
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
@@ -23,6 +24,7 @@ from spoolrunner.runner.unrun import Unrun
 from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import claims, orders
 from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
+from spoolrunner.spool.requests import CHANGED_BY_HAND
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Mover:
         self._left: list[Found] = []
         self._lines: dict[str, Line] = {}
         self._unrun = Unrun(house)
+        self._folding = Folding(house)
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
@@ -102,9 +105,8 @@ class Mover:
         self._planner.take_up(
             request, [job for job in request.jobs if job.status is Status.PENDING]
         )
-        for job in request.jobs:
-            if job.status_code is Code.DEPENDENCY_FAILED and not job.attempt:
-                self._unrun.add(request, job)
+        self._unrun.take_up(request)
+        self._folding.take_up(request)
         self._cancel(request)
         if not request.expanded:
             self._planner.read(request)
@@ -124,7 +126,7 @@ class Mover:
         holds.interrupt(self._house, self._lines.values(), self._save)
         for request in self._planner.plan_all():
             self._cancel(request)
-        for request, job in list(self._waiting.ready.values()):
+        for request, job in self._turns.queue_up():
             if job.cancel:
                 self._stop_job(request, job, job.cancel)
         self._settle_ends()
@@ -169,8 +171,8 @@ class Mover:
         self._house.stoppers.do(line.stop)
 
     def _end(self, request: Request, job: Job, status: Status, code: Code, message: str) -> None:
-        fields = {"status": status, "status_code": code, "status_message": message}
-        self._book.change(request, job, phase=Phase.ENDED, **fields)
+        said = {"status_code": code, "status_message": message}
+        self._book.change(request, job, status=status, phase=Phase.ENDED, **said)
 
     def _settle_ends(self) -> None:
         """Tell those who waited for what has ended, until nothing more follows from it."""
@@ -213,6 +215,7 @@ class Mover:
         self._start_line(request, job)
 
     def _start_line(self, request: Request, job: Job) -> None:
+        self._folding.runs(request)
         line = Line(self._house, request, job, self._settled, self._line_ended)
         self._lines[job.identifier] = line
         line.begin()
@@ -243,6 +246,7 @@ class Mover:
     def _save(self) -> None:
         for request in self._book.save():
             self._withdrawn(request)
+        self._folding.fold([line.request for line in self._lines.values()])
         finished = self._finished()
         if not finished:
             return
@@ -256,7 +260,7 @@ class Mover:
 
     def _finished(self) -> list[Request]:
         busy = {line.request.identifier for line in self._lines.values()}
-        busy |= self._unrun.requests()
+        busy |= self._unrun.requests() | self._folding.requests()
         finished = [one for one in self._book.finished() if one.identifier not in busy]
         for request in [one for one in finished if self._book.store.is_gone(one)]:
             self._withdrawn(request)
@@ -270,7 +274,8 @@ class Mover:
             if job.active:
                 self._stop_job(request, job, "admin")
         if not self._book.store.is_gone(request):
-            self._set_aside(self._book.store.path(request.identifier), CHANGED_BY_HAND)
+            for path in self._book.store.paths(request):
+                self._set_aside(path, CHANGED_BY_HAND)
         self._book.store.forget(request)
         self._drop(request)
 
@@ -281,15 +286,10 @@ class Mover:
     def _idle(self) -> bool:
         """Nothing runs, nothing is being read, and nothing that lies here could start by itself."""
         settling = any(one.wait in SETTLING for one in self._left)
-        busy = self._lines or self._unrun.requests() or self._book.ended
+        busy = self._lines or self._unrun.requests() or self._folding.busy or self._book.ended
         return not (busy or self._planner.busy or settling or self._turns.could_start())
 
     def _next_due_s(self) -> float:
-        again = [one.again_s for one in self._left if one.again_s is not None]
-        due = [LONGEST_WAIT_S, *again, *self._house.holds_due_s(), *self._planner.due_s()]
-        return max(0.05, min(*due, self._house.heart.due_s()))
-
-
-CHANGED_BY_HAND = BadRequest(
-    "It was changed by hand while it was active, so its jobs were stopped.", kind="changed_by_hand"
-)
+        again = (one.again_s for one in self._left if one.again_s is not None)
+        held = [*self._house.holds_due_s(), *self._planner.due_s(), *self._folding.due_s()]
+        return max(0.05, min([LONGEST_WAIT_S, *again, *held, self._house.heart.due_s()]))

@@ -1,7 +1,8 @@
 """The sweep: what a killed runner left of jobs that have ended, finished and cleared away.
 
 A request moves to done/ only after its jobs' lines have ended, so all this can find is the last
-step of one: a publication whose request tells of it already, a container and a folder not cleared.
+step of one: a publication whose request tells of it already, a container and a folder not cleared;
+and manifests that lag behind their notes.
 In a thread, at start. Which jobs are active is asked of the mover, name by name, at that moment.
 """
 
@@ -34,6 +35,10 @@ def sweep(house: House, ended: Collection[str]) -> None:
                     if job in ended or not _is_active(house, job):
                         finish()
                         log.info("swept: %s", what)
+    for notes in sorted(house.storage.high.glob("workspaces/*/metadata/manifest.notes")):
+        workspace = notes.parts[-3]
+        with _survived(f"manifest of {workspace}"):
+            house.workspace(workspace).fold()
 
 
 def _finish_publishing(house: House) -> Iterator[Leftover]:

@@ -1,7 +1,7 @@
 """Turns: which of the jobs that wait for nobody start now, and what the others are told."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
 from spoolrunner import plan
@@ -9,12 +9,12 @@ from spoolrunner.request import Code, Job, Phase, Request, Status
 from spoolrunner.runner import admission, holds
 from spoolrunner.runner.house import House
 from spoolrunner.runner.line import Line
-from spoolrunner.runner.waiting import Waiting
+from spoolrunner.runner.queues import Pair, Queues
+from spoolrunner.runner.waiting import Key, Waiting
 from spoolrunner.spool import flags
+from spoolrunner.spool.flags import Flags
 
-Pair = tuple[Request, Job]
-
-WEIGHED = 10_000  # a round looks at every job that is ready, and patterns are slow to match
+WEIGHED = 10_000  # patterns are slow to match
 MESSAGES: dict[Code, str] = {
     Code.WAITING_ON_WORKERS: "Waiting on available workers.",
     Code.WAITING_ON_DB_WORKERS: "Waiting on available database workers.",
@@ -23,58 +23,84 @@ HEAVY = "Waiting on available workers: it counts for {weight:g}."
 
 
 class Turns:
-    """The mover's thread's alone."""
+    """The mover's thread's alone. untold: those who are to be told once what they wait for."""
 
     def __init__(self, house: House, waiting: Waiting) -> None:
         self._house = house
         self._waiting = waiting
+        self._queues = Queues(waiting.ready)
         self._weight = lru_cache(WEIGHED)(house.config.weights.of)
-        self._first_since_s: dict[str, float] = {}
-        self._overtaken: set[str] = set()
+        self._first_since_s: dict[Key, float] = {}
+        self._overtaken: set[Key] = set()
+        self._untold: list[Key] = []
+
+    def queue_up(self) -> list[Pair]:
+        """Have those that have become ready stand in line; returns them."""
+        fresh, self._waiting.fresh = self._waiting.fresh, []
+        pairs = self._ready(fresh)
+        for key, pair in pairs.items():
+            self._queues.add(key, self._candidate(*pair))
+        self._untold += pairs
+        return list(pairs.values())
 
     def take(self, lines: Collection[Line]) -> list[Pair]:
         """Those that start now. lines: of the jobs that run."""
-        ready = list(self._waiting.ready.values())
-        held = self._house.held_back() if ready else None
+        self.queue_up()
+        held = self._house.held_back() if self._waiting.ready else None
         if held:
-            for request, job in ready:
-                self._tell(request, job, *held)
+            for pair in self._waiting.ready.values():
+                self._tell(*pair, *held)
+            self._untold = list(self._waiting.ready)
             return []
-        ready = self._without_held(ready)
+        now = flags.flags(self._house.rooms)
+        self._hold_for_database(now)
+        running = {(line.request.workspace.name, line.job.action) for line in lines}
         executing = [line for line in lines if line.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
-        if load.weight >= self._house.config.max_workers and _all_told(ready):
-            # Most rounds end here: looking at 2,500 jobs again would cost more than running one.
-            return []
-        running = {(line.request.workspace.name, line.job.action) for line in lines}
-        return self._choose([pair for pair in ready if self._may_start(*pair, running)], load)
+        return self._take(load, lambda pair: self._may_start(*pair, running, now))
+
+    def _take(self, load: plan.Load, may_start: Callable[[Pair], bool]) -> list[Pair]:
+        most = self._house.config.max_workers
+        heads = self._queues.heads(most, may_start) if load.weight < most else []
+        pairs = self._ready([*heads, *self._first_since_s, *self._untold])
+        taken = self._choose([pair for pair in pairs.values() if may_start(pair)], load)
+        untold = self._ready(self._untold)
+        self._untold = [key for key, (_, job) in untold.items() if job.status_code not in MESSAGES]
+        return taken
+
+    def _ready(self, keys: Iterable[Key]) -> dict[Key, Pair]:
+        """Those of them that are ready (still, or again), each once."""
+        ready = self._waiting.ready
+        return {key: ready[key] for key in keys if key in ready}
 
     def could_start(self) -> bool:
         """Is there a job that would start by itself once there is a worker?"""
         if not self._waiting.ready or self._house.held_back():
             return False
         now = flags.flags(self._house.rooms)
-        return any(
-            self._may_start(*pair, ()) and not holds.of_database(now, pair[1])
-            for pair in self._waiting.ready.values()
-        )
+        return any(self._may_start(*pair, (), now) for pair in self._waiting.ready.values())
 
-    def _without_held(self, ready: list[Pair]) -> list[Pair]:
+    def _hold_for_database(self, now: Flags) -> None:
         """Database jobs wait for the database; all others go on."""
-        now = flags.flags(self._house.rooms)
         if not now.db_maintenance:
-            return ready
-        for request, job in ready:
+            return
+        for key, (request, job) in self._waiting.ready.items():
             if code := holds.of_database(now, job):
                 self._tell(request, job, code, holds.MESSAGES[code])
-        return [pair for pair in ready if not holds.of_database(now, pair[1])]
+                self._untold.append(key)
 
-    def _may_start(self, request: Request, job: Job, running: Collection[tuple[str, str]]) -> bool:
+    def _may_start(
+        self, request: Request, job: Job, running: Collection[tuple[str, str]], now: Flags
+    ) -> bool:
         if (request.workspace.name, job.action) in running or self._house.is_held(job):
+            return False
+        if holds.of_database(now, job):
             return False
         return not self._waiting.replaces_unread(request, job)
 
     def _choose(self, pairs: list[Pair], load: plan.Load) -> list[Pair]:
+        if not pairs:
+            return []
         jobs = {job.identifier: (request, job) for request, job in pairs}
         chosen = plan.choose(
             [self._candidate(request, job) for request, job in pairs],
@@ -86,19 +112,21 @@ class Turns:
             self._wait(*jobs[identifier], code)
         for identifier in chosen.never:
             self._give_up(*jobs[identifier])
-        self._remember(chosen)
+        self._remember(chosen, jobs)
         return [jobs[identifier] for identifier in chosen.start]
 
-    def _remember(self, chosen: plan.Choice) -> None:
+    def _remember(self, chosen: plan.Choice, jobs: dict[str, Pair]) -> None:
         """Since when each was first (see plan.Choice). A new runner starts to count again."""
-        ready = {job.identifier for _, job in self._waiting.ready.values()}
-        self._overtaken = {*self._overtaken, chosen.overtaken} & ready
+        if chosen.overtaken:
+            self._overtaken.add(_key(*jobs[chosen.overtaken]))
+        self._overtaken &= self._waiting.ready.keys()
         now_s = time.monotonic()
-        kept = {*chosen.first.values(), *self._overtaken}
-        self._first_since_s = {job: self._first_since_s.get(job, now_s) for job in kept}
+        first = {_key(*jobs[identifier]) for identifier in chosen.first.values()}
+        kept = first | self._overtaken
+        self._first_since_s = {key: self._first_since_s.get(key, now_s) for key in kept}
 
     def _candidate(self, request: Request, job: Job) -> plan.Candidate:
-        since_s = self._first_since_s.get(job.identifier)
+        since_s = self._first_since_s.get(_key(request, job))
         return plan.Candidate(
             job=job.identifier,
             workspace=request.workspace.name,
@@ -133,6 +161,5 @@ class Turns:
         )
 
 
-def _all_told(ready: list[Pair]) -> bool:
-    """Do all that are ready know what they wait for?"""
-    return all(job.status_code in MESSAGES for _, job in ready)
+def _key(request: Request, job: Job) -> Key:
+    return (request.identifier, job.identifier)

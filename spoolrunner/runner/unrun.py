@@ -9,7 +9,7 @@ import logging
 from functools import partial
 
 from spoolrunner.errors import SpoolrunnerError
-from spoolrunner.request import Job, Request
+from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.house import House
 
@@ -25,6 +25,12 @@ class Unrun:
         self._house = house
         self._new: list[Pair] = []
         self._under_way: dict[int, list[Pair]] = {}
+
+    def take_up(self, request: Request) -> None:
+        """Those that an earlier runner may not have come to remember."""
+        for job in request.jobs:
+            if job.status_code is Code.DEPENDENCY_FAILED and not job.attempt:
+                self.add(request, job)
 
     def add(self, request: Request, job: Job) -> None:
         self._new.append((request, job))

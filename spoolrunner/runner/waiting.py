@@ -17,9 +17,13 @@ Waiter = tuple[Request, Job, Need]
 
 @dataclass
 class Waiting:
-    """ready: jobs that wait for nobody. failed: jobs one of whose needs failed, with that need."""
+    """ready: jobs that wait for nobody. fresh: those of them that `Turns` has not seen yet.
+
+    failed: jobs one of whose needs failed, with that need.
+    """
 
     ready: dict[Key, tuple[Request, Job]] = field(default_factory=dict)
+    fresh: list[Key] = field(default_factory=list)
     failed: list[Waiter] = field(default_factory=list)
     _open: dict[Key, set[Key]] = field(default_factory=dict)
     _dependants: dict[Key, list[Waiter]] = field(default_factory=lambda: defaultdict(list))
@@ -41,7 +45,7 @@ class Waiting:
                 self._dependants[(need.request, need.job)].append((request, job, need))
         self._open[key] = waits_for
         if not waits_for:
-            self.ready[key] = (request, job)
+            self.back(request, job)
 
     def ended(self, request: Request, job: Job) -> None:
         """A job has ended: those who waited for it become ready, or fail."""
@@ -61,7 +65,7 @@ class Waiting:
             return
         waits_for.discard(done)
         if not waits_for:
-            self.ready[key] = (request, job)
+            self.back(request, job)
 
     def started(self, request: Request, job: Job) -> None:
         """It is nobody's business here any more, but it may not have read its inputs yet."""
@@ -92,5 +96,7 @@ class Waiting:
             waiters[:] = [one for one in waiters if one[1] is not job]
 
     def back(self, request: Request, job: Job) -> None:
-        """A started job goes back to wait for its turn (its needs are still met)."""
-        self.ready[(request.identifier, job.identifier)] = (request, job)
+        """It waits for its turn, for the first time or, after it was started, once more."""
+        key = (request.identifier, job.identifier)
+        self.ready[key] = (request, job)
+        self.fresh.append(key)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from spoolrunner import files, notebook
-from spoolrunner.errors import BadMachine
+from spoolrunner.errors import BadMachine, BadRequest
 from spoolrunner.notebook import Notebook, notes_of
 from spoolrunner.record import NEWER, Record, from_json, to_json
 from spoolrunner.request import Job, Request
@@ -22,6 +22,11 @@ FORMAT = 1  # of an entry of index/
 RECENT = 50
 SEQUENCE = "sequence"
 SEQUENCES_RESERVED = 1000
+
+
+CHANGED_BY_HAND = BadRequest(
+    "It was changed by hand while it was active, so its jobs were stopped.", kind="changed_by_hand"
+)
 
 
 class Ended(Record, kw_only=True):
@@ -155,6 +160,11 @@ class Requests:
     def is_gone(self, request: Request) -> bool:
         """Has a person taken the file of an active request away?"""
         return not os.path.lexists(self.path(request.identifier))
+
+    def paths(self, request: Request) -> list[Path]:
+        """Its file in running/ and, if there are any, its notes."""
+        path = self.path(request.identifier)
+        return [each for each in (path, notes_of(path)) if os.path.lexists(each)]
 
     def forget(self, request: Request) -> None:
         """It is not in running/ any more; we only stop watching for it."""

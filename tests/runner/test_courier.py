@@ -105,10 +105,10 @@ def test_a_wrong_token_stops_sending_and_is_said_until_it_is_right(
     server.misbehave("403", times=None)
     assert not courier.once()
     assert len(server.posts) == 1
-    assert "token" in overview(rooms, "test").reports_trouble
+    assert "token" in overview(rooms, "test", {}).reports_trouble
     server.behave()
     assert courier.once()
-    assert overview(rooms, "test").reports_trouble == ""
+    assert overview(rooms, "test", {}).reports_trouble == ""
     assert {server.request_status(one) for one in identifiers} == {"running"}
 
 
@@ -120,12 +120,12 @@ def test_a_refused_report_is_set_aside_with_the_answer_and_holds_up_no_other(
     put(rooms, a_run(good, Status.RUNNING), 2)
     assert courier.once()
     assert server.request_status(good) == "running"
-    assert overview(rooms, "test").reports_refused == [bad]
+    assert overview(rooms, "test", {}).reports_refused == [bad]
     assert b"created_at" in (rooms.outbox / "refused" / f"{bad}.error.json").read_bytes()
     put(rooms, a_run(bad, Status.RUNNING), 3)
     assert courier.once()
     assert server.request_status(bad) == "running"
-    assert overview(rooms, "test").reports_refused == []
+    assert overview(rooms, "test", {}).reports_refused == []
 
 
 def test_a_report_at_which_the_server_fails_for_ever_holds_up_no_other(
@@ -153,7 +153,7 @@ def test_an_unknown_request_waits_without_alarm_until_it_is_listed(
     for _ in range(3):
         assert courier.once()
     assert len(server.posts) == 1
-    assert (overview(rooms, "test").reports_trouble, len(waits(rooms))) == ("", 1)
+    assert (overview(rooms, "test", {}).reports_trouble, len(waits(rooms))) == ("", 1)
     server.create_request(["analyse"], identifier="notyet0000000000")
     Requests(rooms).save([a_run("notyet0000000000", Status.RUNNING)])
     assert courier.once()
@@ -282,15 +282,15 @@ def test_where_nothing_is_listed_that_is_told_once_and_is_no_trouble(
     server.misbehave("404", "GET", times=3)
     for _ in range(3):
         assert courier.round() == 0
-    now = overview(rooms, "test")
+    now = overview(rooms, "test", {})
     assert ("lists no job requests" in now.reports_fact, now.reports_trouble) == (True, "")
     assert len(caplog.records) == 1
     put(rooms, a_run(asked(server), Status.RUNNING), 1)
     server.misbehave("404", times=2)
     assert courier.round() > 0  # what can't be delivered is trouble
-    assert "404" in overview(rooms, "test").reports_trouble
+    assert "404" in overview(rooms, "test", {}).reports_trouble
     assert courier.round() == 0
-    now = overview(rooms, "test")
+    now = overview(rooms, "test", {})
     assert (now.reports_fact, now.reports_trouble, waits(rooms)) == ("", "", [])
 
 
@@ -326,7 +326,7 @@ def test_a_torn_report_is_set_aside(rooms: Rooms, server: JobServer, courier: Co
     put(rooms, a_run(identifier, Status.RUNNING), 2)
     assert courier.once()
     assert server.request_status(identifier) == "running"
-    assert overview(rooms, "test").reports_refused == ["torn"]
+    assert overview(rooms, "test", {}).reports_refused == ["torn"]
 
 
 def test_active_requests_are_told_again_in_time_and_together(
