@@ -59,7 +59,7 @@ def from_json(data: bytes, kind: type[R], name: str) -> R:
             kind="unreadable_record",
             hint="Run `spoolrunner check`.",
         ) from error
-    if getattr(found, "format", 0) > _known_format(kind):
+    if isinstance(found, msgspec.Struct) and getattr(found, "format", 0) > _known_format(kind):
         raise _newer(name)
     return found
 
