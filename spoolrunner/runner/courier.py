@@ -85,7 +85,7 @@ class Courier:
         Never raises for what the server or the disk does: this thread is the only voice we have.
         """
         before = self._outgoing.sent
-        errors = self._errors([self._incoming.fetch, self._send, self._outgoing.refresh])
+        errors = self._errors([self._fetch, self._send, self._outgoing.refresh])
         self._say(errors[0].public if errors else "", self._incoming.fact)
         if not errors:
             self._failures = 0
@@ -93,6 +93,10 @@ class Courier:
         # Who takes some reports is not away: the one it fails at must not slow down all others.
         self._failures = 1 if self._outgoing.sent > before else self._failures + 1
         return self._pause_s(errors)
+
+    def _fetch(self) -> None:
+        tell = [self._send, self._outgoing.refresh]
+        self._incoming.fetch(lambda: self._errors(tell))  # the round says what is wrong with it
 
     def _send(self) -> None:
         self._outgoing.send(self._incoming.listed)

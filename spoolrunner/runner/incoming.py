@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from spoolrunner import files, wire
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MOST_ACTIVE = 5_000  # each is a file that is read at every look; real servers list some dozens
 ANSWER_AGAIN_S = 60.0
+MEANWHILE_S = 10.0
 
 
 class Listed(set[str]):
@@ -51,17 +53,22 @@ class Incoming:
         self.listed = Listed()
         self.fact = ""
 
-    def fetch(self) -> None:
+    def fetch(self, meanwhile: Callable[[], object]) -> None:
         """Drop what is new, or has new cancellations, into the inbox.
 
+        meanwhile: done every ten seconds, between two pages or drops: a crowd takes minutes.
         Raises NotNow, BadMachine (token_refused); what came before that is dropped.
         """
         self._waiting = set(outbox.waiting(self._rooms))
         self._room = MOST_ACTIVE - _count(self._rooms.running) - _count(self._rooms.inbox)
         listed = Listed()
         try:
+            due_s = clock.monotonic_s() + MEANWHILE_S
             for item in self._server.requests():
                 self._take(item, listed)
+                if clock.monotonic_s() >= due_s:
+                    meanwhile()
+                    due_s = clock.monotonic_s() + MEANWHILE_S
         except wire.NotNow as error:
             if error.kind != "no_listing":
                 raise

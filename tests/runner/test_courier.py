@@ -265,6 +265,16 @@ def test_a_crowd_is_let_in_only_as_far_as_there_is_room(
     assert server.request_status(identifier) == "running"
 
 
+def test_a_long_listing_keeps_no_report_back(
+    rooms: Rooms, server: JobServer, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "MEANWHILE_S", 0.0)
+    identifiers = [asked(server) for _ in range(101)]
+    put(rooms, a_run(identifiers[0], Status.RUNNING), 1)
+    assert courier.round() == 0
+    assert [call.method for call in server.calls] == ["GET", "POST", "GET"]
+
+
 def test_a_listing_that_cannot_be_read_keeps_no_report_back(
     rooms: Rooms, server: JobServer, courier: Courier
 ) -> None:
