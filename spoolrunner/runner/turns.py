@@ -1,19 +1,17 @@
 """Turns: which of the jobs that wait for nobody start now, and what the others are told."""
 
-import bisect
-import itertools
+import functools
 import time
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 from spoolrunner import plan
 from spoolrunner.request import Code, Job, Phase, Request, Status
 from spoolrunner.runner.house import House
 from spoolrunner.runner.line import Line
+from spoolrunner.runner.queues import Queues
 from spoolrunner.runner.waiting import Key, Waiting
 
 Pair = tuple[Request, Job]
-Kind = tuple[str, bool, float]
 
 MESSAGES: dict[Code, str] = {
     Code.WAITING_ON_WORKERS: "Waiting on available workers.",
@@ -22,33 +20,23 @@ MESSAGES: dict[Code, str] = {
 
 
 class Turns:
-    """The mover's thread's alone.
-
-    Of a request of 2,500 jobs as many may be ready; to look at all of them whenever one ends would
-    cost more than running it. So ready jobs stand in queues, each of one kind and by age: where an
-    older one does not fit, no younger one of its kind does, so only the heads are looked at.
-    """
+    """The mover's thread's alone."""
 
     def __init__(self, house: House, waiting: Waiting) -> None:
         self._house = house
         self._waiting = waiting
-        self._first_since_s: dict[str, float] = {}
-        self._first: list[Key] = []
-        self._queues: dict[Kind, list[tuple[int, Key]]] = defaultdict(list)
-        self._queued: set[Key] = set()
+        self._queues = Queues(house.config.max_workers)
         self._untold: list[Key] = []
+        self._first: list[Key] = []
+        self._first_since_s: dict[str, float] = {}
 
     def queue_up(self) -> list[Pair]:
         """Have those that have become ready stand in line; returns them."""
-        fresh, self._waiting.fresh = self._waiting.fresh, []
-        pairs = self._ready(fresh)
-        for key, (request, job) in pairs.items():
-            if key not in self._queued:
-                self._queued.add(key)
-                kind = _kind(self._candidate(request, job))
-                bisect.insort(self._queues[kind], (job.sequence, key))
-        self._untold += pairs
-        return list(pairs.values())
+        fresh, self._waiting.fresh = self._ready(self._waiting.fresh), []
+        for key, pair in fresh.items():
+            self._queues.add(key, self._candidate(*pair))
+        self._untold += fresh
+        return list(fresh.values())
 
     def take(self, lines: Collection[Line]) -> list[Pair]:
         """Those that start now. lines: of the jobs that run."""
@@ -59,56 +47,34 @@ class Turns:
                 self._tell(request, job, *held)
             self._untold = list(self._waiting.ready)
             return []
-        running = {(line.request.workspace.name, line.job.action) for line in lines}
-        full = sum(line.executing for line in lines) >= self._house.config.max_workers
-        heads = [] if full else self._heads(running)
-        pairs = self._ready([*heads, *self._first, *self._untold])
-        taken = self._choose(
-            [pair for pair in pairs.values() if self._may_start(*pair, running)], lines
-        )
+        taken = self._choose(self._possible(lines), lines)
         untold = self._ready(self._untold)
         self._untold = [key for key, (_, job) in untold.items() if job.status_code not in MESSAGES]
         return taken
+
+    def _possible(self, lines: Collection[Line]) -> list[Pair]:
+        """Those whose turn it may be, and those that have not been told yet what they wait for."""
+        running = {(line.request.workspace.name, line.job.action) for line in lines}
+        may_start = functools.partial(self._may_start, running=running)
+        keys = [*self._first, *self._untold]
+        if sum(line.executing for line in lines) < self._house.config.max_workers:
+            keys += self._queues.heads(self._waiting.ready, may_start)
+        return [pair for pair in self._ready(keys).values() if may_start(*pair)]
 
     def _ready(self, keys: Iterable[Key]) -> dict[Key, Pair]:
         """Those of them that are ready (still, or again), each once."""
         ready = self._waiting.ready
         return {key: ready[key] for key in keys if key in ready}
 
-    def _heads(self, running: Collection[tuple[str, str]]) -> list[Key]:
-        """Of each kind the oldest that may start: as many as there is ever room for, and one."""
-        heads: list[Key] = []
-        for kind, queue in list(self._queues.items()):
-            weight = kind[-1]
-            most = int(self._house.config.max_workers / weight) + 1 if weight else len(queue)
-            heads += itertools.islice(self._in_line(queue, running), most)
-            if not queue:
-                del self._queues[kind]
-        return heads
-
-    def _in_line(
-        self, queue: list[tuple[int, Key]], running: Collection[tuple[str, str]]
-    ) -> Iterator[Key]:
-        """Those that may start; who is found to have left is taken out."""
-        place = 0
-        while place < len(queue):
-            key = queue[place][1]
-            pair = self._waiting.ready.get(key)
-            if pair is None:
-                del queue[place]
-                self._queued.remove(key)
-                continue
-            place += 1
-            if self._may_start(*pair, running):
-                yield key
-
     def could_start(self) -> bool:
         """Is there a job that would start by itself once there is a worker?"""
         if not self._waiting.ready or self._house.held_back():
             return False
-        return any(self._may_start(*pair, ()) for pair in self._waiting.ready.values())
+        return any(self._may_start(*pair, running=()) for pair in self._waiting.ready.values())
 
-    def _may_start(self, request: Request, job: Job, running: Collection[tuple[str, str]]) -> bool:
+    def _may_start(
+        self, request: Request, job: Job, *, running: Collection[tuple[str, str]]
+    ) -> bool:
         if (request.workspace.name, job.action) in running or self._house.is_held(job):
             return False
         return not self._waiting.replaces_unread(request, job)
@@ -130,7 +96,7 @@ class Turns:
             self._give_up(*jobs[identifier])
         now_s = time.monotonic()
         first = chosen.first.values()
-        self._first = [_key(*jobs[identifier]) for identifier in first]
+        self._first = [(jobs[job][0].identifier, job) for job in first]
         self._first_since_s = {job: self._first_since_s.get(job, now_s) for job in first}
         return [jobs[identifier] for identifier in chosen.start]
 
@@ -157,12 +123,3 @@ class Turns:
             status_message="It needs more workers than this server has.",
             phase=Phase.ENDED,
         )
-
-
-def _key(request: Request, job: Job) -> Key:
-    return (request.identifier, job.identifier)
-
-
-def _kind(one: plan.Candidate) -> Kind:
-    """Of two that are alike in this, the older one fits wherever the younger one does."""
-    return (one.workspace, one.needs_db, one.weight)
