@@ -65,7 +65,7 @@ class Requests:
             except BadMachine as error:
                 if error.kind == NEWER:
                     raise  # a step back of our own version: its jobs are not ours to sweep away
-                unreadable.append((path, error.message))
+                unreadable += [(each, error.message) for each in _lying(path)]
                 continue
             self._notebook(request).seen()
             requests.append(request)
@@ -166,8 +166,7 @@ class Requests:
 
     def paths(self, request: Request) -> list[Path]:
         """Its file in running/ and, if there are any, its notes."""
-        path = self.path(request.identifier)
-        return [each for each in (path, notes_of(path)) if os.path.lexists(each)]
+        return _lying(self.path(request.identifier))
 
     def forget(self, request: Request) -> None:
         """It is not in running/ any more; we only stop watching for it."""
@@ -225,6 +224,10 @@ class Requests:
     def _index_path(self, identifier: str) -> Path:
         name = identifier.lower()
         return self._rooms.index / hashlib.sha1(name.encode()).hexdigest()[:2] / name
+
+
+def _lying(path: Path) -> list[Path]:
+    return [each for each in (path, notes_of(path)) if os.path.lexists(each)]
 
 
 def _differ(first: Path, second: Path) -> bool:
