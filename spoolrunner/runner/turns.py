@@ -1,7 +1,7 @@
 """Turns: which of the jobs that wait for nobody start now, and what the others are told."""
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from spoolrunner import plan
@@ -9,10 +9,12 @@ from spoolrunner.request import Code, Job, Phase, Request, Status
 from spoolrunner.runner import admission, holds
 from spoolrunner.runner.house import House
 from spoolrunner.runner.line import Line
-from spoolrunner.runner.queues import Pair, Queues
+from spoolrunner.runner.queues import MayStart, Queues
 from spoolrunner.runner.waiting import Key, Waiting
 from spoolrunner.spool import flags
 from spoolrunner.spool.flags import Flags
+
+Pair = tuple[Request, Job]
 
 WEIGHED = 10_000  # patterns are slow to match
 MESSAGES: dict[Code, str] = {
@@ -28,7 +30,7 @@ class Turns:
     def __init__(self, house: House, waiting: Waiting) -> None:
         self._house = house
         self._waiting = waiting
-        self._queues = Queues(waiting.ready)
+        self._queues = Queues()
         self._weight = lru_cache(WEIGHED)(house.config.weights.of)
         self._first_since_s: dict[Key, float] = {}
         self._overtaken: set[Key] = set()
@@ -57,13 +59,13 @@ class Turns:
         running = {(line.request.workspace.name, line.job.action) for line in lines}
         executing = [line for line in lines if line.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
-        return self._take(load, lambda pair: self._may_start(*pair, running, now))
+        return self._take(load, lambda request, job: self._may_start(request, job, running, now))
 
-    def _take(self, load: plan.Load, may_start: Callable[[Pair], bool]) -> list[Pair]:
-        most = self._house.config.max_workers
-        heads = self._queues.heads(most, may_start) if load.weight < most else []
+    def _take(self, load: plan.Load, may_start: MayStart) -> list[Pair]:
+        ready, most = self._waiting.ready, self._house.config.max_workers
+        heads = self._queues.heads(ready, may_start, most) if load.weight < most else []
         pairs = self._ready([*heads, *self._first_since_s, *self._untold])
-        taken = self._choose([pair for pair in pairs.values() if may_start(pair)], load)
+        taken = self._choose([pair for pair in pairs.values() if may_start(*pair)], load)
         untold = self._ready(self._untold)
         self._untold = [key for key, (_, job) in untold.items() if job.status_code not in MESSAGES]
         return taken

@@ -46,6 +46,7 @@ class Line:
 
     storage: Storage
     workspace: Workspace
+    index_path: Path
     sequence: int = 0
 
     def made(self, action: str, patterns: Mapping[str, Level], **more: object) -> Provenance:
@@ -169,7 +170,7 @@ def line_below(base: Path) -> Line:
         index = WorkspaceIndex(name="my workspace", folder="ws", repo="r", branch="b", db="full")
         with files.Changes() as disk:
             disk.write(index_path, to_json(index))
-    return Line(storage, Workspace(storage, "ws", index_path))
+    return Line(storage, Workspace(storage, "ws", index_path), index_path)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Killed at any call that changes a disk, and walked again: the same as without."""
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -13,14 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from spoolrunner.record import builtins
-from spoolrunner.request import Level
+from spoolrunner import files, manifest, notebook
+from spoolrunner.index import ActionState, Run
+from spoolrunner.manifest import Entry, Manifest
+from spoolrunner.record import builtins, to_json
+from spoolrunner.request import Level, Status
 from spoolrunner.workspace import Published, unfinished
 from tests.workspace.conftest import Line, line_below, tree
 
 HIGH, MODERATE, MINIMAL = Level
 # The interpreter tells an audit hook of these just before they happen, and of `open`.
 CHANGES = {"rename", "remove", "rmdir", "mkdir", "link", "chmod", "chown", "truncate"}
+OTHERS = 200  # actions: what is known of them is more than is written whole each time
 PATTERNS = {"out/*.csv": MODERATE, "high.bin": HIGH, "linked": HIGH}
 
 
@@ -55,6 +58,7 @@ def walk(line: Line, exit_code: int) -> Callable[[], None]:
             saved.touch()
         line.workspace.finish("make", made.job)
         line.storage.clear(made.job)
+        line.workspace.fold()
 
     return rest
 
@@ -109,24 +113,46 @@ def base() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def scene(base: Path) -> Line:
+def scene(base: Path, others: int) -> Line:
+    """others: actions of the workspace that ran long ago."""
     line = line_below(base)
+    if others:
+        fill(line, [f"other_{number}" for number in range(others)])
     first(line)
     return line
 
 
-@pytest.mark.parametrize("exit_code", [0, 1])
+def fill(line: Line, actions: list[str]) -> None:
+    run = Run(
+        request="r", job="j", sequence=0, status=Status.FAILED, sha="c" * 300, completed_at=""
+    )
+    index = line.workspace.index()
+    index.actions |= {action: ActionState(newest=run) for action in actions}
+    old = {
+        action: Entry(level=MODERATE, action=action, out_of_date_output=True, repo="r" * 200)
+        for action in actions
+    }
+    (line.high / "metadata").mkdir(parents=True)
+    with files.Changes() as disk:
+        disk.write(line.index_path, to_json(index))
+        disk.write(
+            line.high / "metadata/manifest.json", to_json(Manifest(workspace="ws", outputs=old))
+        )
+
+
+@pytest.mark.parametrize(("exit_code", "others"), [(0, 0), (1, 0), (0, OTHERS)])
 def test_killed_at_any_change_and_walked_again_the_result_is_the_same(
-    base, exit_code, record_property
+    base, exit_code, others, record_property
 ):
-    whole = scene(base / "whole")
+    whole = scene(base / "whole", others)
+    assert whole.workspace.lags == bool(others)
     walk(whole, exit_code)()
     expected = state(whole)
     point = 0
     interrupted = True
     while interrupted:
         point += 1
-        line = scene(base / str(point))
+        line = scene(base / str(point), others)
         rest = walk(line, exit_code)
         interrupted = killed_at(point, rest)
         again = line_below(base / str(point))  # a fresh runner
@@ -143,14 +169,15 @@ def test_killed_at_any_change_and_walked_again_the_result_is_the_same(
 
 def assert_published_is_what_the_manifest_says(line: Line) -> None:
     assert line.workspace.look("make") is Published.INTACT
-    entries = json.loads((line.high / "metadata/manifest.json").read_text())["outputs"]
+    found = notebook.read(line.high / "metadata/manifest.json")
+    entries = manifest.read(found.whole, found.notes, "manifest").outputs
     current = {
-        path: entry["content_hash"]
-        for path, entry in entries.items()
-        if not entry["out_of_date_output"]
+        path: entry.content_hash for path, entry in entries.items() if not entry.out_of_date_output
     }
     assert current == {
         path: hashlib.sha256((line.high / path).read_bytes()).hexdigest() for path in current
     }
+    released = {path for path in current if entries[path].released}
+    assert set(tree(line.medium)) >= released
     outputs = line.workspace.index().actions["make"].outputs
     assert {path: mark.sha256 for path, mark in outputs.items()} == current

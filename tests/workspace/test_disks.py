@@ -53,7 +53,8 @@ def test_medium_privacy_and_job_folders_may_lie_on_other_disks(mounted, tmp_path
     index_line = line_below(tmp_path)
     storage = Storage(**(vars(index_line.storage) | {"medium": mounted, "jobs": mounted / "jobs"}))
     storage.prepare()
-    line = Line(storage, Workspace(storage, "ws", tmp_path / "ws.json"))
+    index_path = tmp_path / "ws.json"
+    line = Line(storage, Workspace(storage, "ws", index_path), index_path)
     made, _ = line.run("make", {"a.csv": MODERATE, "b": HIGH}, {"a.csv": "n\n1\n", "b": "1"})
     assert (line.high / "b").read_text() == "1"
     assert (line.medium / "a.csv").read_text() == "n\n1\n"
