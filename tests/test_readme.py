@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spoolrunner import errors
 from spoolrunner.cli import EPILOG, VERBS
+from tests import readme_blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,6 +39,14 @@ def test_every_command_has_help_with_an_example() -> None:
         if "Commands:" in example:  # a group: its commands have theirs
             continue
         assert "Example" in example, name
+
+
+def test_every_text_that_is_shown_is_compared_with_what_is_printed() -> None:
+    names = readme_blocks.names()
+    assert len(names) == len(set(names))
+    for name in names:
+        assert readme_blocks.shown(name).text, name
+    assert set(names) == readme_blocks.used()
 
 
 def test_the_paths_that_the_readme_names_are_there() -> None:
