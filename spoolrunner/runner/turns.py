@@ -1,6 +1,8 @@
 """Turns: which of the jobs that wait for nobody start now, and what the others are told."""
 
+import math
 import time
+from collections import defaultdict
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -12,6 +14,8 @@ from spoolrunner.runner.line import Line
 from spoolrunner.runner.waiting import Waiting
 
 Pair = tuple[Request, Job]
+Kind = tuple[str, bool, float]  # workspace, does it need the database, weight
+Behind = list[tuple[Request, Job, str]]  # a job, and one of its kind that starts before it
 
 WEIGHED = 10_000  # a round looks at every job that is ready, and patterns are slow to match
 MESSAGES: dict[Code, str] = {
@@ -45,7 +49,7 @@ class Turns:
             # Most rounds end here: looking at 2,500 jobs again would cost more than running one.
             return []
         running = {(line.request.workspace.name, line.job.action) for line in lines}
-        return self._choose([pair for pair in ready if self._may_start(*pair, running)], load)
+        return self._choose(*self._in_reach(running), load)
 
     def could_start(self) -> bool:
         """Is there a job that would start by itself once there is a worker?"""
@@ -62,7 +66,32 @@ class Turns:
             return False
         return not self._waiting.replaces_unread(request, job)
 
-    def _choose(self, pairs: list[Pair], load: plan.Load) -> list[Pair]:
+    def _in_reach(self, running: Collection[tuple[str, str]]) -> tuple[list[Pair], Behind]:
+        """Those that may start, and those behind as many of their like as there are workers.
+
+        The latter can't start before these do, and each round would look at thousands of them. Who
+        has been first once may go before older ones, so these are always looked at.
+        """
+        pairs: list[Pair] = []
+        behind: Behind = []
+        alike: dict[Kind, list[Job]] = defaultdict(list)
+        for request, job in sorted(self._waiting.ready.values(), key=_age):
+            kind = request.workspace.name, job.requires_db, self._weight_of(request, job)
+            if job.identifier in self._first_since_s and self._may_start(request, job, running):
+                pairs.append((request, job))
+            elif len(alike[kind]) > self._most_at_once(kind[2]):
+                if job.status_code not in MESSAGES:
+                    behind.append((request, job, alike[kind][-1].identifier))
+            elif self._may_start(request, job, running):
+                pairs.append((request, job))
+                alike[kind].append(job)
+        return pairs, behind
+
+    def _most_at_once(self, weight: float) -> float:
+        most = self._house.config.max_workers
+        return most / weight if 0 < weight <= most else math.inf
+
+    def _choose(self, pairs: list[Pair], behind: Behind, load: plan.Load) -> list[Pair]:
         jobs = {job.identifier: (request, job) for request, job in pairs}
         chosen = plan.choose(
             [self._candidate(request, job) for request, job in pairs],
@@ -72,6 +101,8 @@ class Turns:
         )
         for identifier, code in chosen.wait.items():
             self._wait(*jobs[identifier], code)
+        for request, job, before in behind:
+            self._wait(request, job, chosen.wait.get(before, Code.WAITING_ON_WORKERS))
         for identifier in chosen.never:
             self._give_up(*jobs[identifier])
         self._remember(chosen)
@@ -79,8 +110,9 @@ class Turns:
 
     def _remember(self, chosen: plan.Choice) -> None:
         """Since when each was first (see plan.Choice). A new runner starts to count again."""
-        ready = {job.identifier for _, job in self._waiting.ready.values()}
-        self._overtaken = {*self._overtaken, chosen.overtaken} & ready
+        if overtaken := {*self._overtaken, chosen.overtaken} - {""}:
+            ready = {job.identifier for _, job in self._waiting.ready.values()}
+            self._overtaken = overtaken & ready
         now_s = time.monotonic()
         kept = {*chosen.first.values(), *self._overtaken}
         self._first_since_s = {job: self._first_since_s.get(job, now_s) for job in kept}
@@ -119,3 +151,7 @@ class Turns:
             status_message=refusal.public,
             phase=Phase.ENDED,
         )
+
+
+def _age(pair: Pair) -> int:
+    return pair[1].sequence
