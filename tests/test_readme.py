@@ -8,6 +8,7 @@ from pathlib import Path
 from spoolrunner import errors
 from spoolrunner.check import kinds
 from spoolrunner.cli import EPILOG, VERBS
+from tests import readme_blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -54,6 +55,14 @@ def test_every_test_that_the_readme_names_is_there() -> None:
     assert len(named) == len(shown[1].splitlines()) - 2
     for path, name in named:
         assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
+def test_every_text_that_is_shown_is_compared_with_what_is_printed() -> None:
+    names = readme_blocks.names()
+    assert len(names) == len(set(names))
+    for name in names:
+        assert readme_blocks.shown(name).text, name
+    assert set(names) == readme_blocks.used()
 
 
 def test_the_paths_that_the_readme_names_are_there() -> None:

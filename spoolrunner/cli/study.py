@@ -51,13 +51,14 @@ def validate(file: str, form: str, as_json: bool) -> None:
 
 @click.command(epilog="Example: spoolrunner graph project.yaml | less -S")
 @click.argument("file", default="project.yaml")
+@click.option("--all", "every_need", is_flag=True, help="Name every need of every action.")
 @click.option("--json", "as_json", is_flag=True, help="For programs; stable.")
-def graph(file: str, as_json: bool) -> None:
+def graph(file: str, every_need: bool, as_json: bool) -> None:
     """Draw which action needs which, from top to bottom.
 
     Each action stands once, after all it needs: straight below one of these, or on a branch from
-    it; the others are named beside it. An action marked with a circle needs none. In parentheses:
-    how private its outputs are.
+    it; the others are named beside it, as far as they don't follow from what is drawn. An action
+    marked with a circle needs none. In parentheses: how private its outputs are.
 
     FILE may be - for standard input.
     """
@@ -69,7 +70,7 @@ def graph(file: str, as_json: bool) -> None:
         click.echo(json.dumps([_about(actions[node.action]) for node in nodes], indent=1))
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in dag.lines(actions, width):
+    for line in dag.lines(actions, width, every_need=every_need):
         _print(line if _can_print(line) else line.translate(dag.PLAIN))
 
 

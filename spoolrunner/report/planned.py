@@ -12,12 +12,13 @@ from spoolrunner.runner.preview import Preview
 
 REASONS = {
     Why.ASKED_FOR: "asked for by name",
-    Why.NEVER_RAN: "has never run in this workspace",
+    Why.NEVER_RAN: "has never run here",
     Why.FAILED_BEFORE: "its last run failed",
     Why.OUTPUTS_GONE: "its outputs are gone",
-    Why.OUTPUTS_CHANGED: "its outputs were changed after publication",
-    Why.FORCED: "all that is needed is to run again",
+    Why.OUTPUTS_CHANGED: "its outputs were changed",
+    Why.FORCED: "forced to run again",
 }
+COUNTED = {"run": "to run", "wait": "scheduled by other requests", "reuse": "reused"}
 COLOURS = {"run": "cyan", "wait": "yellow", "reuse": "green"}
 
 
@@ -92,7 +93,8 @@ def planned(seen: Preview) -> Planned:
 
 def planned_sheet(now: Planned) -> Iterator[Block]:
     workspace = now.workspace
-    yield _line("study", f"{workspace.repo}  {workspace.branch}  {now.commit}")
+    yield _line("study", f"{workspace.repo}  {workspace.branch}")
+    yield _line("commit", now.commit)
     yield _line("workspace", f"{workspace.name}  (db {workspace.db})")
     yield _line("asked for", ", ".join(now.requested_actions))
     yield _line("plan", _counts(now))
@@ -100,7 +102,7 @@ def planned_sheet(now: Planned) -> Iterator[Block]:
         yield _line("note", note)
     if now.before:
         yield _line("note", f"Planned before this, and may change it: {', '.join(now.before)}.")
-    yield Table(("action", "verdict", "why", "waits for"), [_row(one) for one in now.actions])
+    yield Table(("", "action", "why", "when"), [_row(one) for one in now.actions])
 
 
 def _source(need: Need, verdict: str) -> Source:
@@ -116,7 +118,7 @@ def _source(need: Need, verdict: str) -> Source:
 def _existing(one: Existing, verdict: str) -> Verdict:
     if verdict == "reuse":
         why = Why.REUSED
-        reason = f"made at commit {one.sha[:7]}, job {one.job}"
+        reason = f"commit {one.sha[:7]}, job {one.job}"
     else:
         why = Why.AWAITED
         reason = f"request {one.request} has it scheduled"
@@ -132,9 +134,12 @@ def _existing(one: Existing, verdict: str) -> Verdict:
 
 
 def _row(one: Verdict) -> tuple[Cell, ...]:
-    waits = ", ".join(_waited_for(one.needs)) or "-"
+    when = ""
+    if one.verdict == "run":
+        after = ", ".join(_waited_for(one.needs))
+        when = f"after {after}" if after else "at once"
     verdict = Cell(one.verdict, COLOURS[one.verdict])
-    return Cell(one.action), verdict, Cell(one.reason), Cell(waits)
+    return verdict, Cell(one.action), Cell(one.reason), Cell(when)
 
 
 def _waited_for(needs: Iterable[Source]) -> Iterator[str]:
@@ -147,10 +152,8 @@ def _waited_for(needs: Iterable[Source]) -> Iterator[str]:
 
 def _counts(now: Planned) -> str:
     verdicts = Counter(one.verdict for one in now.actions)
-    return (
-        f"{verdicts['run']} run, {verdicts['wait']} scheduled by other requests,"
-        f" {verdicts['reuse']} reused"
-    )
+    told = [f"{verdicts[one]} {words}" for one, words in COUNTED.items() if verdicts[one]]
+    return ", ".join(told)
 
 
 def _line(name: str, text: str) -> Line:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from spoolrunner import config
+from spoolrunner import config, plan
 from spoolrunner.cli import build
 from spoolrunner.request import Code, Job, Phase, Request, Status, WorkspaceRef
 from spoolrunner.runner import turns
@@ -16,7 +18,15 @@ from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import rooms as spool_rooms
 from tests.site import Site
 
-WEIGHTS = "[busy]\nheavy.* = 2\n[default]\nstata-mp:.* = 2\n"
+WEIGHTS = r"""
+[busy]
+heavy.* = 2
+[default]
+stata-mp:.* = 2
+(python|sqlrunner):v2 half = 0.5
+(python|sqlrunner):v2 two = 2
+(python|sqlrunner):v2 nothing = 0
+"""
 
 
 class Hours:
@@ -196,3 +206,43 @@ def test_what_became_too_heavy_ends_with_what_the_operator_must_set(
     assert (heavy.status, heavy.status_code) == (Status.FAILED, Code.JOB_ERROR)
     assert "counts for 2 workers on this server, which has 1" in heavy.status_message
     assert "operator to raise MAX_WORKERS" in heavy.status_message
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    folder = tmp_path_factory.mktemp("turns")
+    (folder / "weights.ini").write_text(WEIGHTS)
+    own = {"JOB_RESOURCE_WEIGHTS": str(folder / "weights.ini"), "MAX_WORKERS": "3"}
+    site = Site(folder / "site", MAX_DB_WORKERS="2", **own)
+    loaded = config.load(site.environment(), [Path("/dev/null")])
+    return build.house(loaded, spool_rooms.open_spool(site.spool))
+
+
+commands = st.builds(
+    "{}:v2 {}".format,
+    st.sampled_from(["python", "sqlrunner"]),
+    st.sampled_from(["half", "one", "two", "nothing"]),
+)
+jobs = st.lists(st.tuples(st.sampled_from("ab"), commands), max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(jobs, st.lists(st.integers(0, 29), max_size=12), st.integers(0, 3))
+def test_who_is_not_looked_at_would_not_have_started(
+    house: House, waiting: list[tuple[str, str]], ending: list[int], already: int
+) -> None:
+    """Round by round the same jobs start as if every job were a candidate each time."""
+    day = Hours(house)
+    added = [day.add(f"{number}", *job) for number, job in enumerate(waiting)]
+    for turn in [already, *ending]:
+        ready = [day.turns._candidate(*pair) for pair in day.waiting.ready.values()]
+        executing = [day.turns._candidate(one.request, one.job) for one in day.lines.values()]
+        load = plan.load_of(executing)
+        if load.weight < 3:
+            wanted = plan.choose(ready, load, max_workers=3, max_db_workers=2)
+            started = [f"job-{action}" for action in day.minute()]
+            assert started == list(wanted.start)
+        if str(turn) in day.lines:
+            day.minute(str(turn))
+    told = {job.status_code for job in added if job.phase is Phase.WAITING}
+    assert told <= {Code.WAITING_ON_WORKERS, Code.WAITING_ON_DB_WORKERS}

@@ -1,5 +1,6 @@
 """The drawing of a DAG shows all of it, in an order in which it could run."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.study_verbs import drawing
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus/project_yaml"
 MANY = 2_500
+MORE = re.compile(r"and \d+ more")
 
 Needs = Mapping[str, Sequence[str]]
 SHAPES: dict[str, Needs] = {
@@ -43,18 +45,40 @@ def study(needs: Needs) -> dict[str, Action]:
 
 
 def check(actions: Mapping[str, Action], width: int | None) -> None:
-    order, edges = drawing.read(dag.lines(actions, width))
+    order, edges = drawing.read(dag.lines(actions, width, every_need=True))
     assert sorted(order) == sorted(actions)
     assert edges == {(one.name, need) for one in actions.values() for need in one.needs}
     place = {action: number for number, action in enumerate(order)}
     assert all(place[need] < place[action] for action, need in edges)
 
 
+def check_short(actions: Mapping[str, Action], width: int | None) -> None:
+    """What is left out follows from what is shown, or there were too many."""
+    order, edges = drawing.read(dag.lines(actions, width))
+    assert sorted(order) == sorted(actions)
+    shown: dict[str, set[str]] = {name: set() for name in actions}
+    for action, need in edges:
+        shown[action].add(need)
+    above: dict[str, set[str]] = {}
+    for action in order:
+        more = {need for need in shown[action] if MORE.fullmatch(need)}
+        direct = shown[action] - more
+        needs = set(actions[action].needs)
+        assert direct <= needs
+        above[action] = needs.union(*(above[need] for need in needs))
+        follows = set[str]().union(*(above[need] for need in needs))
+        assert not direct & follows
+        left = len(needs - direct - follows)
+        assert more == ({f"and {left} more"} if left else set())
+
+
 @given(projects(), st.sampled_from([None, 1, 40, 200]))
 def test_every_action_stands_once_after_its_needs_and_every_edge_is_shown(
     needs: dict[str, list[str]], width: int | None
 ) -> None:
-    check(study({name: dict.fromkeys(needed) for name, needed in needs.items()}), width)
+    actions = study({name: dict.fromkeys(needed) for name, needed in needs.items()})
+    check(actions, width)
+    check_short(actions, width)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -78,7 +102,7 @@ def test_a_drawing_reads_as_its_description_says() -> None:
         "describe": ["cohort"],
         "model": ["cohort"],
         "table": ["model"],
-        "paper": ["model", "describe", "table"],
+        "paper": ["model", "describe", "table", "cohort"],
         "alone": [],
         "alone_too": [],
     }
@@ -87,17 +111,27 @@ def test_a_drawing_reads_as_its_description_says() -> None:
         "├─● describe  (high, moderate)",
         "● model  (high, moderate)",
         "● table  (high, moderate)",
-        "● paper  (high, moderate)  also needs model, describe",
+        "● paper  (high, moderate)  also needs describe",
         "",
         "○ alone  (high, moderate)",
         "○ alone_too  (high, moderate)",
     ]
+    every = list(dag.lines(study(needs), 80, every_need=True))
+    assert every[4] == "● paper  (high, moderate)  also needs model, describe, cohort"
+
+
+def test_of_many_needs_the_first_are_named() -> None:
+    needs: dict[str, list[str]] = {**{f"a{n}": [] for n in range(20)}}
+    needs["end"] = [*needs]
+    assert list(dag.lines(study(needs), None))[-1] == (
+        "● end  (high, moderate)  also needs a0, a1, a2, a3, a4, and 14 more"
+    )
 
 
 def test_what_does_not_fit_is_wrapped_between_names() -> None:
     needs = {**{f"cohort_{n}": [] for n in range(9)}, "all": [f"cohort_{n}" for n in range(9)]}
     needs["next"] = ["all"]
-    lines = list(dag.lines(study(needs), 40))
+    lines = list(dag.lines(study(needs), 40, every_need=True))
     assert max(map(len, lines)) <= 40
     assert lines[-3:] == [
         "│   cohort_2, cohort_3, cohort_4,",
@@ -125,5 +159,6 @@ if CORPUS.exists():  # beside the checkout; a fresh clone has none, and the othe
         except BadProject:
             return
         check(actions, 100)
+        check_short(actions, 100)
         needs = {name: one.needs for name, one in actions.items()}
         assert max((node.column for node in dag.layout(needs)), default=0) <= 5
