@@ -22,6 +22,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from types import MappingProxyType
 
+from spoolrunner.errors import Usage
 from spoolrunner.localrun import home
 from spoolrunner.localrun.loop import Loop
 from spoolrunner.localrun.preparing import prepare
@@ -81,6 +82,8 @@ def local_run(
     caller's thread stops all actions, and is then raised as Interrupted.
     """
     began_s = time.monotonic()
+    if options.concurrency < 1:
+        raise Usage("At least one action at once has to be allowed.")
     config = load(settings, env_files, options)
     place = home.enter(Path(folder).resolve())
     lock = place.lock()

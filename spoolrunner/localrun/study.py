@@ -41,6 +41,7 @@ class StudyFolder(Studies):
             mirror=config.git_mirror_dir,
             token=config.private_repo_access_token or None,
             proxy_domain=config.github_proxy_domain or None,
+            waits_s=(2,),  # somebody is sitting there
         )
         self._study = home.study
         self._outputs = Matcher([])
