@@ -204,6 +204,7 @@ def test_bad_input_is_told_before_anything_runs(study: Study) -> None:
     with pytest.raises(BadInput) as absent:
         study.run("a")
     assert absent.value.kind == "no_such_file"
+    assert not [*study.folder.iterdir()], "no study's folder: nothing is made in it"
     study.has(model=action(make("out/a.csv"), out="out/a.csv"))
     with pytest.raises(CannotExpand, match="no such action: 'modle'") as unknown:
         study.run("modle")
