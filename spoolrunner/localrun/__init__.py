@@ -22,7 +22,8 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from types import MappingProxyType
 
-from spoolrunner.localrun import home
+from spoolrunner.errors import Usage
+from spoolrunner.localrun import home, study
 from spoolrunner.localrun.loop import Loop
 from spoolrunner.localrun.preparing import prepare
 from spoolrunner.localrun.settings import load
@@ -37,6 +38,7 @@ from spoolrunner.localrun.told import (
     Unwatched,
     Watcher,
 )
+from spoolrunner.runner.reading import PROJECT_FILE
 
 __all__ = [
     "ActionRun",
@@ -81,8 +83,12 @@ def local_run(
     caller's thread stops all actions, and is then raised as Interrupted.
     """
     began_s = time.monotonic()
+    if options.concurrency < 1:
+        raise Usage("At least one action at once has to be allowed.")
     config = load(settings, env_files, options)
-    place = home.enter(Path(folder).resolve())
+    folder = Path(folder).resolve()
+    study.read(folder / PROJECT_FILE)  # nothing is made in a folder that is no study's
+    place = home.enter(folder)
     lock = place.lock()
     try:
         prepared = prepare(place, config, actions, options)

@@ -29,8 +29,9 @@ def known(home: Home, timeout_s: float = 60) -> dict[str, Callable[[], Executor]
     return {"docker": docker, "process": process}
 
 
-def choose(config: Config, home: Home, images: Iterable[str]) -> str:
-    """The name of the executor that has all of these images.
+def choose(config: Config, home: Home, images: Iterable[str]) -> tuple[str, str]:
+    """The name of the executor that has all of these images; and a sentence if it is not docker
+    although nobody asked for another: what is used then is not what a server uses.
 
     Raises BadMachine ("no_image", "no_executor").
     """
@@ -39,7 +40,8 @@ def choose(config: Config, home: Home, images: Iterable[str]) -> str:
     lacking = {name: _lacking(home, name, wanted) for name in names}
     for name, missing in lacking.items():
         if missing == []:
-            return name
+            instead = name == "process" and "docker" in lacking
+            return name, _instead(lacking["docker"]) if instead else ""
     if missing := lacking.get("docker"):
         raise _no_image(missing)
     raise _no_executor(lacking)
@@ -52,6 +54,11 @@ def _lacking(home: Home, name: str, images: list[str]) -> list[str] | None:
         return [image for image in images if not executor.image_id(image)]
     except TryLater:
         return None
+
+
+def _instead(missing: list[str] | None) -> str:
+    why = f"Docker lacks {', '.join(missing)}" if missing else "No Docker engine answers"
+    return f"{why}, so this machine's own programs are used; they may differ from a server's."
 
 
 def _no_image(missing: list[str]) -> BadMachine:

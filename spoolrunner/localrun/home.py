@@ -3,8 +3,8 @@
     identity.json   whose it is, see below
     workspace.json  which run of each action made what: a WorkspaceIndex, as the service has
     storage/        job folders, and the journal of what is being published
-    medium/ git/    as the service has them; nothing of it is looked at by people
-    run.log         what was logged by the last run
+    medium/ git/    as the service has them
+    processes/      of the process executor
 
 A study may come with any files, this folder among them, and what lies here is believed: it says
 which containers are ours and which files to move. So it counts only in the place where it was made,
@@ -67,7 +67,7 @@ class Home:
 
     @property
     def docker_used(self) -> Path:
-        """Is there once a run has used an engine: then the next one looks there for what is left"""
+        """Is there once a run has used an engine: what is left may be there."""
         return self.folder / "docker-used"
 
     def lock(self) -> Lock:

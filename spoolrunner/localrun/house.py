@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Told:
+class Teller:
     """Tells what lines note; nothing of it is written down."""
 
     changed: Callable[[Job], None] = lambda job: None
@@ -48,7 +48,7 @@ class StudyHouse:
     config: Config
     debug: bool = False
     executor_name: str = ""
-    book: Told = field(default_factory=Told)
+    book: Teller = field(default_factory=Teller)
     storage: StudyStorage = field(init=False)
     studies: StudyFolder = field(init=False)
     reader: Reader = field(init=False)

@@ -85,7 +85,7 @@ class Loop:
         ready = sorted((job for _, job in self._waiting.ready.values()), key=_sequence)
         for job in ready[: max(0, self._options.concurrency - len(self._lines))]:
             self._waiting.started(self._request, job)
-            line = StudyLine(self._house, self._request, job, self._end, self._ended)
+            line = StudyLine(self._house, self._request, job, self._line_settles, self._line_ends)
             self._lines[job.identifier] = line
             line.begin()
 
@@ -113,11 +113,11 @@ class Loop:
         if job.active:
             self._messages.put(partial(self._goes_on, job))
 
-    def _end(self, line: Line) -> None:
+    def _line_settles(self, line: Line) -> None:
         """It has ended, and its folder is still there."""
         self._messages.put(partial(self._settle, line.job, ending.told(self._house, line)))
 
-    def _ended(self, line: Line) -> None:
+    def _line_ends(self, line: Line) -> None:
         self._messages.put(partial(self._gone, line))
 
     # what becomes of them, in the loop's thread

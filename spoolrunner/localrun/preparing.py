@@ -58,6 +58,7 @@ class Prepared:
 
 def prepare(home: Home, config: Config, actions: Sequence[str], options: Options) -> Prepared:
     """Raises BadInput, BadMachine, and TryLater for a reusable action that can't be fetched."""
+    renewed = RENEWED if home.renewed else ""
     house = StudyHouse(home, config, debug=options.debug)
     house.recover()
     request = _request(home.study, actions, options)
@@ -69,13 +70,12 @@ def prepare(home: Home, config: Config, actions: Sequence[str], options: Options
     index = house.workspace().index()
     made = _plan(request, reading, index)
     request.jobs = _jobs(request, made, reading, index)
-    if request.jobs:
-        _check(house, project, request.jobs)
+    instead = _check(house, project, request.jobs) if request.jobs else ""
     return Prepared(
         house=house,
         request=request,
         reused=tuple(_reused(one.action, index) for one in made.reused),
-        notes=(*([RENEWED] if home.renewed else []), *made.notes),
+        notes=tuple(note for note in (renewed, instead, *made.notes) if note),
         nothing_to_do=made.nothing_to_do,
         warnings=len(project.warnings),
     )
@@ -126,8 +126,8 @@ def _jobs(request: Request, made: plan.Plan, reading: Reading, index: WorkspaceI
     ]
 
 
-def _check(house: StudyHouse, project: Project, wanted: Sequence[Job]) -> None:
-    """And which executor will be used."""
+def _check(house: StudyHouse, project: Project, wanted: Sequence[Job]) -> str:
+    """And settle which executor is used; returns what there is to be said of it, or ""."""
     study.check_outputs(house.home.study, project, [job.action for job in wanted])
     licensed = [job.action for job in wanted if job.run_command.startswith("stata-mp:")]
     if licensed and not house.config.stata_license:
@@ -137,7 +137,9 @@ def _check(house: StudyHouse, project: Project, wanted: Sequence[Job]) -> None:
             hint="Set STATA_LICENSE to its text, or STATA_LICENSE_FILE to the path of a file.",
         )
     images = [launch.image_of(house.config, job) for job in wanted]
-    house.use(engine.choose(house.config, house.home, images))
+    executor, note = engine.choose(house.config, house.home, images)
+    house.use(executor)
+    return note
 
 
 def _reused(action: str, index: WorkspaceIndex) -> ActionRun:

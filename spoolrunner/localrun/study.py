@@ -18,12 +18,25 @@ from spoolrunner.checkout import Studies
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput
 from spoolrunner.localrun.home import METADATA, Home
-from spoolrunner.outputs import DRAFT_PREFIX, Matcher, Pattern
+from spoolrunner.outputs import DRAFT_PREFIX, Matcher, Pattern, shown
 from spoolrunner.project import Project
 from spoolrunner.project.loader import MOST_BYTES
 
 GIT = ".git"
 FILE, PROGRAM = 0o644, 0o755  # as git lays them out
+
+
+def read(path: Path) -> bytes:
+    """A file of the study's own. Raises BadInput ("no_such_file")."""
+    try:
+        return files.read_regular(path, MOST_BYTES)[0]
+    except OSError as error:
+        raise BadInput(
+            f"{path} can't be read.",
+            kind="no_such_file",
+            hint="Go to the folder of the study, or name it with --project-dir.",
+            detail=str(error.strerror),
+        ) from error
 
 
 class StudyFolder(Studies):
@@ -41,6 +54,7 @@ class StudyFolder(Studies):
             mirror=config.git_mirror_dir,
             token=config.private_repo_access_token or None,
             proxy_domain=config.github_proxy_domain or None,
+            waits_s=(2,),  # somebody is sitting there
         )
         self._study = home.study
         self._outputs = Matcher([])
@@ -56,15 +70,7 @@ class StudyFolder(Studies):
     def read(self, repo: str, sha: str, path: str) -> bytes:
         if repo != str(self._study):
             return super().read(repo, sha, path)
-        try:
-            return files.read_regular(self._study / path, MOST_BYTES)[0]
-        except OSError as error:
-            raise BadInput(
-                f"{self._study / path} can't be read.",
-                kind="no_such_file",
-                hint="Go to the folder of the study, or name it with --project-dir.",
-                detail=str(error.strerror),
-            ) from error
+        return read(self._study / path)
 
     def tree(self, repo: str, sha: str, folder: Path) -> None:
         if repo != str(self._study):
@@ -72,6 +78,8 @@ class StudyFolder(Studies):
             return
         with Tree(self._study) as study, Tree(folder) as job:
             for found in study.walk(sys.maxsize, self._is_entered):
+                if found.shut and (self._study / found.path).exists():
+                    raise _unreadable(found.path)
                 if self._is_shown(found):
                     _copy(study, job, found)
 
@@ -110,7 +118,7 @@ def _copy(study: Tree, job: Tree, found: Found) -> None:
 
 def _unreadable(path: str) -> BadInput:
     return BadInput(
-        f"The file {path} of the study may not be read by this user.",
+        f"{shown(path)} in the study may not be read by this user.",
         kind="no_permission",
         hint="Correct its owner or its permissions.",
     )

@@ -116,8 +116,8 @@ class Screen:
     def _show(self, action: ActionRun) -> None:
         """For good, above what still changes."""
         with self._drawing:
+            self._live.refresh()  # the print draws the newest picture again, below its line
             self._console.print(self._line(action), no_wrap=True, overflow="ellipsis")
-            self._live.refresh()
 
     def _line(self, action: ActionRun) -> Text:
         """One line of the screen, cut at its edge rather than wrapped."""

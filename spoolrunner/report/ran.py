@@ -18,11 +18,15 @@ def summary(result: Result) -> Iterator[Block]:
     if result.nothing_to_do:
         yield from _nothing(result)
         return
-    for state, shown in ((State.SUCCEEDED, _success), (State.FAILED, _failure)):
-        for one in result.actions:
-            if one.state is state:
-                yield _line("", "")
-                yield from shown(one, result.folder)
+    done = [one for one in result.actions if one.state is State.SUCCEEDED]
+    if done:
+        yield _line("", "")
+    for one in done:
+        yield from _success(one)
+    for one in result.actions:
+        if one.state is State.FAILED:
+            yield _line("", "")
+            yield from _failure(one, result.folder)
     if any(one.folder for one in result.actions):
         yield _line("", "")
         yield from _left(result)
@@ -36,7 +40,7 @@ def _nothing(result: Result) -> Iterator[Block]:
     yield _line("", f"{result.nothing_to_do} Name an action, or use -f, to run it again.")
 
 
-def _success(one: ActionRun, folder: Path) -> Iterator[Block]:
+def _success(one: ActionRun) -> Iterator[Block]:
     yield Line("done", Cell(f"{one.action} in {duration(one.elapsed_s(0))}", "green"))
     shown = sorted(one.outputs.items())[:MOST_OUTPUTS]
     width = max((len(path) for path, _ in shown), default=0)
@@ -46,8 +50,6 @@ def _success(one: ActionRun, folder: Path) -> Iterator[Block]:
             yield _line("unfit", f"for release: {output.excluded}")
     if hidden := len(one.outputs) - len(shown):
         yield _line("output", f"and {hidden} more, see metadata/manifest.json")
-    if one.log:
-        yield _line("log", str(one.log.relative_to(folder)))
 
 
 def _failure(one: ActionRun, folder: Path) -> Iterator[Block]:

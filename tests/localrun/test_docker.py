@@ -12,6 +12,7 @@ from spoolrunner.errors import BadMachine
 from spoolrunner.localrun import State
 from tests.localrun.conftest import Study, action, make, one, states, until
 from tests.rig.engine import Engine
+from tests.site import WITHIN_S
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_containers_end_with_an_interrupt_and_after_kill_9(
     run = study.start("slow")
     until(runs, "the container runs")
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=60)
+    run.communicate(timeout=WITHIN_S)
     assert run.returncode == 130
     assert ours(study, engine) == []
 

@@ -12,8 +12,10 @@ from spoolrunner.localrun import Interrupted, State, home
 from spoolrunner.localrun.ending import alike, printable
 from spoolrunner.request import Code
 from tests.localrun.conftest import Seen, Study, action, make, one, states
+from tests.rig.githost import Repository
 from tests.site import STUDIES
 
+LOOK = "find . ! -type d > /tmp/seen; sort /tmp/seen"
 RUN, REUSED = State.SUCCEEDED, State.REUSED
 
 
@@ -39,9 +41,8 @@ def test_an_action_sees_the_study_and_the_outputs_of_what_it_needs(study: Study)
     study.has(
         needed=action(make("output/needed.csv"), out="output/needed.csv"),
         other=action(make("output/other.csv"), out="output/*r.csv"),
-        look=action("find . ! -type d | sort > seen.txt; ls -l link >> seen.txt",
-                    "needed", out="seen.txt"),
-    )  # fmt: skip
+        look=action(f"{LOOK} > seen.txt; ls -l link >> seen.txt", "needed", out="seen.txt"),
+    )
     for path in (".git/config", "sub/.git", "metadata/needed.log", "output/hidden/other.csv"):
         study.write(path)
     study.write("output/.draft-0123456789abcdef")
@@ -52,7 +53,7 @@ def test_an_action_sees_the_study_and_the_outputs_of_what_it_needs(study: Study)
     seen = study.read("seen.txt").splitlines()
     assert seen[:-1] == [
         *("./analysis/tool.sh", "./link", "./output/hidden/other.csv", "./output/needed.csv"),
-        *("./project.yaml", "./seen.txt"),
+        "./project.yaml",
     ]
     assert seen[-1].endswith("link -> /etc/hostname")
 
@@ -136,6 +137,18 @@ def test_no_more_at_once_than_asked_and_an_interrupt_stops_them(study: Study) ->
     assert not study.leftovers()
 
 
+def test_a_watcher_that_fails_ends_the_run_and_is_told_of(study: Study) -> None:
+    study.has(a=action("sleep 600; echo a", out="a.csv"))
+
+    def fail(seen: Seen) -> None:
+        if [run for run in seen.running() if run.code is Code.EXECUTING]:
+            raise LookupError("the watcher's own")
+
+    with pytest.raises(LookupError):
+        study.run("a", watcher=Seen(fail))
+    assert not study.leftovers()
+
+
 def test_one_at_a_time_if_asked(study: Study) -> None:
     study.has(**{name: action(make(f"{name}.csv"), out=f"{name}.csv") for name in "abc"})
     seen = Seen()
@@ -191,6 +204,7 @@ def test_bad_input_is_told_before_anything_runs(study: Study) -> None:
     with pytest.raises(BadInput) as absent:
         study.run("a")
     assert absent.value.kind == "no_such_file"
+    assert not [*study.folder.iterdir()], "no study's folder: nothing is made in it"
     study.has(model=action(make("out/a.csv"), out="out/a.csv"))
     with pytest.raises(CannotExpand, match="no such action: 'modle'") as unknown:
         study.run("modle")
@@ -207,6 +221,21 @@ def test_bad_input_is_told_before_anything_runs(study: Study) -> None:
     with pytest.raises(BadProject):
         study.run("model")
     assert not study.leftovers()
+
+
+def test_a_reusable_action_comes_from_the_mirror_as_on_a_server(study: Study) -> None:
+    mirror = study.folder.with_name("mirror")
+    repository = Repository(mirror / "opensafely-actions" / "join.git", uploads=False)
+    repository.commit({"action.yaml": "run: python:v2 sh join.sh", "join.sh": "cat a.csv > $1"})
+    repository.git("tag", "v1", "main")
+    study.settings["GIT_MIRROR_DIR"] = str(mirror)
+    study.has(
+        a=action(make("a.csv"), out="a.csv"),
+        joined={"run": "join:v1 joined.csv", "needs": ["a"],
+                "outputs": {"moderately_sensitive": {"it": "joined.csv"}}},
+    )  # fmt: skip
+    assert study.run("joined").succeeded
+    assert study.read("joined.csv") == "x\n"
 
 
 def test_two_runs_in_one_folder_do_not_mix(study: Study) -> None:
