@@ -57,11 +57,11 @@ class Site:
         assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stderr}"
         return done.stdout
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start the service; it ends with the test."""
+    def start(self, *words: str, program: str = "spoolrunner") -> subprocess.Popen[str]:
+        """Start the service; it ends with the test. program: another that ends in ours."""
         with (self.folder / "runner.log").open("a") as log:
             runner = subprocess.Popen(
-                [sys.executable, "-m", "spoolrunner", "run", *words],
+                [sys.executable, "-m", program, "run", *words],
                 env=self.environment(),
                 cwd=self.folder,
                 stdout=log,

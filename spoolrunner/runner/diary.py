@@ -7,7 +7,7 @@ import errno
 import logging
 import traceback
 
-from spoolrunner.errors import SpoolrunnerError
+from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.executor import Exit, Look, Running
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
 from spoolrunner.runner import clock
@@ -86,8 +86,7 @@ class Diary:
         self._log(logging.WARNING, "tried again in %g s: %s %s", wait_s, error, detail)
         if not self._job.active:
             return
-        said = "The server's disk is full." if is_full(error) else "The server has trouble."
-        message = f"{said} It is tried again in {wait_s:g} s."
+        message = f"{_reason(error)} It is tried again in {wait_s:g} s."
         if stuck and self._job.phase is Phase.PUBLISHING:
             self.note(status_code=Code.WAITING_ON_OPERATOR, status_message=message)
         else:
@@ -109,6 +108,13 @@ class Diary:
     def _log(self, level: int, message: str, *values: object) -> None:
         who = (self._request.identifier, self._job.identifier, self._job.action)
         log.log(level, f"request=%s job=%s action=%s {message}", *who, *values)
+
+
+def _reason(error: Exception) -> str:
+    """In words that may be read outside."""
+    if is_full(error):
+        return "The server's disk is full."
+    return error.message if isinstance(error, TryLater) else "The server has trouble."
 
 
 def is_full(error: Exception) -> bool:

@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from spoolrunner.errors import BadInput, Refused, SpoolrunnerError, TryLater
-from spoolrunner.executor import Absent, Executor, Exit, Running
+from spoolrunner.errors import BadInput, BadMachine, Refused, SpoolrunnerError, TryLater
+from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
+from spoolrunner.record import NEWER
 from spoolrunner.request import Code, Job, Outcome, Phase, Request
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.book import Stopping
@@ -46,6 +47,7 @@ class Line:
         self.job = job
         self._house = house
         self.settled = False
+        self._cut_short = False
         self._settle = settle
         self._ended = ended
         self._results = Results(house, request, job)
@@ -109,6 +111,8 @@ class Line:
         bug. And what a job of many hours made is not thrown away because it can't be published."""
         if isinstance(error, TryLater) or is_full(error) or not self._house.storage_is_there():
             return True
+        if isinstance(error, BadMachine) and error.kind == NEWER:
+            return True  # of a later version, which knows what to do with it
         if self.job.phase is Phase.PUBLISHING:
             return isinstance(error, OSError)
         most = MOST_TRIES if self.job.active else 1  # the rest is found by the sweep
@@ -127,7 +131,8 @@ class Line:
         self._results.finish()
         self._settle(self)  # who waits for its outputs need not wait until all is cleared away
         self._results.clear(self.name)
-        self._executor.clear(self.name)
+        if self.job.attempt:  # else it was never begun, and the engine may be away for long
+            self._executor.clear(self.name)
 
     def _execute(self) -> Outcome | None:
         """Attempts until one has an end. None: nothing can be started now, it waits again."""
@@ -149,20 +154,25 @@ class Line:
     def _rebooted(self) -> bool:
         return self.job.boot_id != clock.boot_id()
 
+    def _ended_by_machine(self) -> bool:
+        """By its reboot, or by the restart of what runs the containers."""
+        return self._rebooted() or self._cut_short
+
     def _attempts_left(self) -> int:
         """An attempt that the machine's own end cut short is not the job's."""
         job = self.job
-        counted = job.attempt - job.not_counted - self._rebooted()
+        counted = job.attempt - job.not_counted - self._ended_by_machine()
         return self._house.config.max_attempts - counted
 
     def _try_again(self) -> None:
         """What is left of a lost attempt goes first: its inputs may fill the disk."""
         self._executor.clear(self.name)
         self._results.clear(self.name)
-        if self._rebooted():
+        if self._ended_by_machine():
             message = "It was ended by a restart of the server and is started again."
             not_counted = self.job.not_counted + 1
             self._again(Code.WAITING_ON_REBOOT, message, not_counted=not_counted)
+            self._cut_short = False
         else:
             self._again(Code.WAITING_ON_NEW_TASK, "It was lost and is started again.")
 
@@ -210,7 +220,10 @@ class Line:
                 self._executor.stop(self.name, self._house.config.stop_grace_s)
             else:
                 self._executor.wait(self.name, min(left_s, LOOK_AGAIN_S))
-        if isinstance(look, Absent) or self._ended_by_reboot(look):
+        if isinstance(look, Absent):
+            return None
+        self._cut_short = self._is_cut_short(look)
+        if self._cut_short:
             return None
         return End(look, self._cause(look))
 
@@ -221,9 +234,11 @@ class Line:
             return limit_s or LOOK_AGAIN_S
         return limit_s - (clock.monotonic_s() - (self.job.started_monotonic_s or 0))
 
-    def _ended_by_reboot(self, look: Exit) -> bool:
+    def _is_cut_short(self, look: Exit) -> bool:
         """Whatever its exit code: a machine that goes down kills in many ways."""
-        return self._rebooted() and look.status != 0 and not self.job.cancel
+        by_machine = self._rebooted() or look.reason == RESTARTED
+        by_us = bool(self.job.cancel) or self.job.status_code is Code.TIMED_OUT
+        return by_machine and look.status != 0 and not by_us
 
     def _cause(self, look: Exit) -> Cause:
         if self.job.cancel:
