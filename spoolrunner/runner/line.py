@@ -130,7 +130,7 @@ class Line:
         """The request file tells of the end now: nothing here may change what the job came to."""
         self._results.finish()
         self._settle(self)  # who waits for its outputs need not wait until all is cleared away
-        self._results.clear(self.name)
+        self._results.put_away(self.name)
         if self.job.attempt:  # else it was never begun, and the engine may be away for long
             self._executor.clear(self.name)
 

@@ -73,6 +73,8 @@ def test_what_somebody_does_to_images_and_containers_is_waited_for_or_tried_agai
     assert (job["status_code"], job["attempt"]) == ("internal_error", 2)
     assert job["reference"]
     assert "lost 2 times" in job["status_message"]
+    (kept,) = (site.high / "volumes/kept").iterdir()
+    assert (kept / "workspace/project.yaml").exists()
     with contextlib.closing(engine_alone.client()) as client:
         client.images.remove(f"{images.REGISTRY}/python:v2", force=True)
     site.drop(site.request(study, "first", identifier="r2"), "r2.json")
