@@ -9,6 +9,7 @@ import traceback
 
 from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.executor import Exit, Look, Running
+from spoolrunner.record import NEWER
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
 from spoolrunner.runner import clock
 from spoolrunner.runner.book import Book
@@ -87,7 +88,8 @@ class Diary:
         if not self._job.active:
             return
         message = f"{_reason(error)} It is tried again in {wait_s:g} s."
-        if stuck and self._job.phase is Phase.PUBLISHING:
+        later = isinstance(error, SpoolrunnerError) and error.kind == NEWER
+        if later or (stuck and self._job.phase is Phase.PUBLISHING):
             self.note(status_code=Code.WAITING_ON_OPERATOR, status_message=message)
         else:
             self.note(status_message=message)
@@ -114,6 +116,8 @@ def _reason(error: Exception) -> str:
     """In words that may be read outside."""
     if is_full(error):
         return "The server's disk is full."
+    if isinstance(error, SpoolrunnerError) and error.kind == NEWER:
+        return "A later version of spoolrunner has been at it and has to finish it."
     return error.message if isinstance(error, TryLater) else "The server has trouble."
 
 

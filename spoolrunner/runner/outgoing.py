@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from spoolrunner import files, wire
 from spoolrunner.errors import BadMachine
 from spoolrunner.jobserver import JobServer
+from spoolrunner.record import NEWER
 from spoolrunner.request import Request
 from spoolrunner.runner import clock, reporting
 from spoolrunner.spool import find, outbox
@@ -96,7 +97,10 @@ class Outgoing:
         try:
             report = outbox.read(one)
         except BadMachine as error:
-            self._set_aside(one, error.message, "")
+            if error.kind == NEWER:
+                log.warning("request=%s report left: %s", one.request, error.message)
+            else:
+                self._set_aside(one, error.message, "")
             return
         if report is None:
             return
