@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spoolrunner.errors import BadRequest
-from spoolrunner.record import convert
+from spoolrunner.record import NEWER, convert
 from spoolrunner.request import (
     ACTION_NAME,
     ERROR_ACTION,
@@ -75,6 +75,12 @@ def backend_of(raw: dict[str, Any]) -> str | None:
 
 def read(raw: dict[str, Any]) -> Drop:
     """Raises BadRequest that names the field, what is wrong with it and what it should be."""
+    if isinstance(raw.get("format"), int) and raw["format"] > FORMAT:
+        raise BadRequest(
+            "It is a file of a later version of spoolrunner.",
+            kind=NEWER,
+            hint="Go on with that version, or ask anew.",
+        )
     if "format" in raw and "jobs" in raw and "sequence" in raw:
         return Ours(_checked(convert(raw, Request)))
     wanted = {"requested_actions", "action_id", "cancelled_actions"} & raw.keys()

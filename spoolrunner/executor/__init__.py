@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+RESTARTED = "executor_restarted"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -65,7 +67,8 @@ class Running:
 class Exit:
     """It has ended and nothing of it runs any more.
 
-    status: exit status, 128 + signal if a signal ended it. reason: "" or "out_of_memory".
+    status: exit status, 128 + signal if a signal ended it. reason: "", "out_of_memory", or
+    RESTARTED: not the job's own end, the executor's restart took it along.
     started_at, finished_at: ISO 8601 UTC with Z, by the executor's clock.
     """
 

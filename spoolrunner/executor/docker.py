@@ -23,14 +23,7 @@ from docker.utils import kwargs_from_env
 
 from spoolrunner import files
 from spoolrunner.errors import BadMachine, Refused, TryLater
-from spoolrunner.executor import (
-    Absent,
-    Launch,
-    Limits,
-    Look,
-    docker_log,
-    docker_words,
-)
+from spoolrunner.executor import Absent, Launch, Limits, Look, docker_log, docker_words, engine_life
 from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
@@ -81,7 +74,9 @@ class DockerExecutor:
     def look(self, name: str) -> Look:
         with self._engine() as engine:
             about = self._find(engine, name)
-        return Absent() if about is None else docker_words.look(about)
+        found = Absent() if about is None else docker_words.look(about)
+        url = self._url or kwargs_from_env().get("base_url")
+        return engine_life.judged(found, url, lambda: bool(self._info().get("LiveRestoreEnabled")))
 
     def wait(self, name: str, timeout_s: float) -> None:
         """The engine holds the question open until it has ended; at once if it has already.

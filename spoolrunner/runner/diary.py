@@ -7,8 +7,9 @@ import errno
 import logging
 import traceback
 
-from spoolrunner.errors import SpoolrunnerError
+from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.executor import Exit, Look, Running
+from spoolrunner.record import NEWER
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
 from spoolrunner.runner import clock
 from spoolrunner.runner.surroundings import Notes
@@ -90,9 +91,9 @@ class Diary:
         self._log(logging.WARNING, "tried again in %g s: %s %s", wait_s, error, detail)
         if not self._job.active:
             return
-        said = "The server's disk is full." if is_full(error) else "The server has trouble."
-        message = f"{said} It is tried again in {wait_s:g} s."
-        if stuck and self._job.phase is Phase.PUBLISHING:
+        message = f"{_reason(error)} It is tried again in {wait_s:g} s."
+        later = isinstance(error, SpoolrunnerError) and error.kind == NEWER
+        if later or (stuck and self._job.phase is Phase.PUBLISHING):
             self.note(status_code=Code.WAITING_ON_OPERATOR, status_message=message)
         else:
             self.note(status_message=message)
@@ -114,6 +115,15 @@ class Diary:
         request, job = self._request, self._job
         who = (request.identifier, job.identifier, request.workspace.name, job.action)
         log.log(level, f"request=%s job=%s workspace=%s action=%s {message}", *who, *values)
+
+
+def _reason(error: Exception) -> str:
+    """In words that may be read outside."""
+    if is_full(error):
+        return "The server's disk is full."
+    if isinstance(error, SpoolrunnerError) and error.kind == NEWER:
+        return "A later version of spoolrunner has been at it and has to finish it."
+    return error.message if isinstance(error, TryLater) else "The server has trouble."
 
 
 def is_full(error: Exception) -> bool:

@@ -12,18 +12,16 @@ import threading
 import time
 from collections.abc import Callable
 
-from spoolrunner.errors import BadInput, Refused, SpoolrunnerError, TryLater
-from spoolrunner.executor import Absent, Executor, Exit, Running
+from spoolrunner.errors import BadInput, BadMachine, Refused, SpoolrunnerError, TryLater
+from spoolrunner.record import NEWER
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status
 from spoolrunner.runner import clock, holds, launch
+from spoolrunner.runner.attempt import Attempt
 from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.diary import Diary, is_full
-from spoolrunner.runner.results import End, Results
+from spoolrunner.runner.results import Results
 from spoolrunner.runner.surroundings import Surroundings
-from spoolrunner.verdict import Cause
-from spoolrunner.workspace import Gauge
 
-LOOK_AGAIN_S = 60.0
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
 HOLD_S = 10.0
 MOST_TRIES = 5
@@ -51,6 +49,7 @@ class Line:
         self._ended = ended
         self._results = Results(house, request, job)
         self._diary = Diary(house.book, request, job)
+        self._attempt = Attempt(house, job, self._results, self._diary)
 
     @property
     def executing(self) -> bool:
@@ -59,7 +58,7 @@ class Line:
     @property
     def name(self) -> str:
         """The container's name: the same for whoever restarts."""
-        return self._name_of(self.job.attempt)
+        return self._attempt.name
 
     def begin(self) -> None:
         name = f"job-{self.job.identifier}"
@@ -71,14 +70,9 @@ class Line:
         In vain is no harm: the line looks at the flag each time it looks at the container.
         """
         try:
-            if self.job.phase in (Phase.STARTING, Phase.STARTED):
-                self._executor.stop(self.name, self._house.config.stop_grace_s)
+            self._attempt.stop(self._house.config.stop_grace_s)
         except (SpoolrunnerError, OSError) as error:
             self._diary.not_stopped(error)
-
-    @property
-    def _executor(self) -> Executor:
-        return self._house.executor(self.job.executor or self._house.executor_name)
 
     def _run(self) -> None:
         try:
@@ -110,6 +104,8 @@ class Line:
         bug. And what a job of many hours made is not thrown away because it can't be published."""
         if isinstance(error, TryLater) or is_full(error) or not self._house.storage_is_there():
             return True
+        if isinstance(error, BadMachine) and error.kind == NEWER:
+            return True  # of a later version, which knows what to do with it
         if self.job.phase is Phase.PUBLISHING:
             return isinstance(error, OSError)
         most = MOST_TRIES if self.job.active else 1  # the rest is found by the sweep
@@ -130,38 +126,41 @@ class Line:
         self._clear_away()
 
     def _clear_away(self) -> None:
-        self._results.clear(self.name)
-        self._executor.clear(self.name)
+        self._results.put_away(self.name)
+        if self.job.attempt:  # else it was never begun, and the engine may be away for long
+            self._attempt.executor.clear(self.name)
 
     def _execute(self) -> Outcome | None:
         """Attempts until one has an end. None: nothing can be started now, it waits again."""
-        while not self._interrupted:
+        while not self._attempt.interrupted:
             try:
                 if self.job.phase is Phase.WAITING and not self._get_ready():
                     return None
-                end = self._see_through()
+                end = self._attempt.see_through()
             except (Refused, BadInput) as error:
                 if error.kind == "no_image":
                     return self._wait_for_image(error)
                 return self._results.refused(self.name, error)
             if end is not None:
-                return self._results.collect(self.name, self._executor, end)
-            if not self._interrupted and (lost := self._lost()):
+                return self._results.collect(self.name, self._attempt.executor, end)
+            if not self._attempt.interrupted and (lost := self._lost()):
                 return lost
         self._stand_aside()
         return None
 
-    @property
-    def _interrupted(self) -> bool:
-        """For a hold (holds.py). Whoever cancels it meanwhile wants no other attempt."""
-        return self.job.interrupted is not None and not self.job.cancel
+    def _get_ready(self) -> bool:
+        """False: not now."""
+        if self.job.cancel:
+            self._diary.ended(self._results.cancelled())
+            return False
+        self._attempt.get_ready()
+        return True
 
     def _stand_aside(self) -> None:
         """Whatever its exit code: what ended when asked to may have done half of its work."""
         begun = self.job.phase is not Phase.WAITING
         if begun:
-            self._executor.clear(self.name)
-            self._results.clear(self.name)
+            self._attempt.clear()
         code = self.job.interrupted or Code.PAUSED
         self._diary.waits_again(
             code,
@@ -171,106 +170,23 @@ class Line:
             not_counted=self.job.not_counted + begun,
         )
 
-    def _rebooted(self) -> bool:
-        return self.job.boot_id != clock.boot_id()
-
-    def _attempts_left(self) -> int:
-        """An attempt that the machine's own end cut short is not the job's."""
-        job = self.job
-        counted = job.attempt - job.not_counted - self._rebooted()
-        return self._house.config.max_attempts - counted
-
     def _lost(self) -> Outcome | None:
         """An attempt went without an end. None: there is another."""
-        if self._attempts_left() <= 0:
+        if self._attempt.attempts_left() <= 0:
             return self._results.given_up(self.name)
         self._try_again()
         return None
 
     def _try_again(self) -> None:
         """What is left of a lost attempt goes first: its inputs may fill the disk."""
-        self._executor.clear(self.name)
-        self._results.clear(self.name)
-        if self._rebooted():
+        by_machine = self._attempt.ended_by_machine
+        self._attempt.clear()
+        if by_machine:
             message = "It was ended by a restart of the server and is started again."
             not_counted = self.job.not_counted + 1
             self._again(Code.WAITING_ON_REBOOT, message, not_counted=not_counted)
         else:
             self._again(Code.WAITING_ON_NEW_TASK, "It was lost and is started again.")
-
-    def _get_ready(self) -> bool:
-        """Lay out the next attempt and note that it starts. False: not now."""
-        if self.job.cancel:
-            self._diary.ended(self._results.cancelled())
-            return False
-        executor = self._house.executor(self._house.executor_name)
-        if not executor.image_id(launch.image_to_run(self._house.config, self.job)):
-            image = launch.image_of(self._house.config, self.job)
-            raise Refused(f"Waiting for the image {image} to be loaded.", kind="no_image")
-        attempt = self.job.attempt + 1
-        self._results.lay_out(self._name_of(attempt))
-        self._diary.note(
-            phase=Phase.STARTING,
-            attempt=attempt,
-            executor=self._house.executor_name,
-            boot_id=clock.boot_id(),
-            started_monotonic_s=clock.monotonic_s(),
-            status_code=Code.PREPARING,
-            status_message="Starting.",
-        )
-        return True
-
-    def _see_through(self) -> End | None:
-        """Start the attempt unless that has been done, and wait for its end. None: it is lost."""
-        look = self._executor.look(self.name)
-        if isinstance(look, Absent):
-            if self.job.phase is Phase.STARTED or self._interrupted:
-                return None
-            self._results.lay_out(self.name)
-            self._executor.start(self._results.launch(self.name))
-            look = self._executor.look(self.name)
-        self._diary.started(look)
-        return self._wait()
-
-    def _wait(self) -> End | None:
-        """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
-        gauge = self._results.gauge(self.name)
-        while isinstance(look := self._executor.look(self.name), Running):
-            told = self.job.cancel or self.job.interrupted
-            limit = None if told else self._limit_passed(gauge)
-            if limit:
-                self._diary.takes_too_much(limit)
-            if told or limit:
-                self._executor.stop(self.name, self._house.config.stop_grace_s)
-            else:
-                again_s = min(self._time_left_s(), gauge.look_again_s, LOOK_AGAIN_S)
-                self._executor.wait(self.name, max(again_s, 0))
-        if isinstance(look, Absent) or self._ended_by_reboot(look) or self._interrupted:
-            return None
-        return End(look, self._cause(look))
-
-    def _limit_passed(self, gauge: Gauge) -> Code | None:
-        if self._time_left_s() <= 0:
-            return Code.TIMED_OUT
-        return Code.DISK_LIMIT if gauge.is_over() else None
-
-    def _time_left_s(self) -> float:
-        """Of JOB_TIMEOUT. By the monotonic clock, which starts anew with the machine."""
-        limit_s = self._house.config.job_timeout_s
-        if not limit_s or self._rebooted():
-            return limit_s or LOOK_AGAIN_S
-        return limit_s - (clock.monotonic_s() - (self.job.started_monotonic_s or 0))
-
-    def _ended_by_reboot(self, look: Exit) -> bool:
-        """Whatever its exit code: a machine that goes down kills in many ways."""
-        return self._rebooted() and look.status != 0 and not self.job.cancel
-
-    def _cause(self, look: Exit) -> Cause:
-        if self.job.cancel:
-            return Cause(self.job.cancel)
-        if self.job.status_code in (Code.TIMED_OUT, Code.DISK_LIMIT):
-            return Cause(self.job.status_code)
-        return Cause.MEMORY if look.reason == Cause.MEMORY else Cause.OWN
 
     def _wait_for_image(self, why: SpoolrunnerError) -> Outcome | None:
         if clock.age_s(self.job.created_at) > self._house.config.image_wait_s:
@@ -283,18 +199,11 @@ class Line:
     def _again(self, code: Code, message: str, **fields: object) -> None:
         """Back to where it waits for its turn."""
         if self.job.phase is Phase.STARTING:
-            self._executor.clear(self.name)
+            self._attempt.executor.clear(self.name)
         self._diary.waits_again(code, message, **fields)
-
-    def _name_of(self, attempt: int) -> str:
-        return f"sr-{self._house.spool8}-{self.job.identifier}-{attempt}"
 
     def _fail(self, error: Exception) -> None:
         """Nothing more can be done for it."""
         self._diary.failure(error)
-        self._patiently(self._halt, self._diary.not_cleared)
+        self._patiently(lambda: self._attempt.stop(0), self._diary.not_cleared)
         self._diary.ended(self._results.broken(error))
-
-    def _halt(self) -> None:
-        if self.job.phase in (Phase.STARTING, Phase.STARTED):
-            self._executor.stop(self.name, 0)

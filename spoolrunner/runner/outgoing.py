@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from spoolrunner import files, wire
 from spoolrunner.jobserver import JobServer
-from spoolrunner.record import changed
+from spoolrunner.record import NEWER, changed
 from spoolrunner.request import Request
 from spoolrunner.runner import clock, reporting
 from spoolrunner.runner.incoming import Listed
@@ -100,7 +100,10 @@ class Outgoing:
         except wire.ReportRefused as error:
             self._refused(newest, error)
         except outbox.Torn as error:
-            self._set_aside(newest, error.message, "")
+            if error.kind == NEWER:
+                log.warning("request=%s report left: %s", newest.request, error.message)
+            else:
+                self._set_aside(newest, error.message, "")
         if stale:
             outbox.discard(stale)
 

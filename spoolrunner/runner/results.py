@@ -101,6 +101,13 @@ class Results:
     def clear(self, name: str) -> None:
         self._house.storage.clear(name)
 
+    def put_away(self, name: str) -> None:
+        """Clear its folder; that of a job which failed through no fault of its own is kept."""
+        keeps = self._house.config.keep_failed_days > 0
+        if keeps and self._job.status_code is Code.INTERNAL_ERROR:
+            self._house.storage.keep(name)
+        self._house.storage.clear(name)
+
     def refused(self, name: str, error: SpoolrunnerError) -> Outcome:
         """It could not be started, and trying again would not help."""
         code = Code.JOB_ERROR if error.kind == "cannot_start" else Code.INTERNAL_ERROR

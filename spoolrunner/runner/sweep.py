@@ -9,16 +9,20 @@ In a thread, at start. Which jobs are active is asked of the mover, name by name
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
+from spoolrunner import beneath
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
 from spoolrunner.runner.house import House
 from spoolrunner.workspace import JobFolder, unfinished
 
 log = logging.getLogger(__name__)
+
+DAY_S = 86_400
 
 Leftover = tuple[str, str, Callable[[], None]]  # job, what it is, how to be rid of it
 
@@ -28,7 +32,7 @@ def sweep(house: House, ended: Collection[str]) -> None:
 
     ended: jobs of active requests that had ended when this runner started: nobody is at these.
     """
-    for deed in (_finish_publishing, _clear_containers, _clear_folders):
+    for deed in (_finish_publishing, _clear_containers, _clear_folders, _clear_kept):
         with _survived(deed.__name__):
             for job, what, finish in deed(house):
                 with _survived(what):
@@ -68,6 +72,16 @@ def _clear_folders(house: House) -> Iterator[Leftover]:
         if name.startswith(prefix):
             clear = partial(house.storage.clear, name.removesuffix(".part"))
             yield _job_of(name), f"folder {name}", clear
+
+
+def _clear_kept(house: House) -> Iterator[Leftover]:
+    """Folders that were kept for somebody who has had KEEP_FAILED_DAYS to look into them."""
+    oldest_s = time.time() - house.config.keep_failed_days * DAY_S
+    with contextlib.suppress(FileNotFoundError), os.scandir(house.storage.kept) as entries:
+        for entry in entries:
+            if entry.stat(follow_symlinks=False).st_ctime < oldest_s:
+                clear = partial(beneath.remove_tree, Path(entry.path))
+                yield "", f"kept folder {entry.name}", clear
 
 
 def _job_of(name: str) -> str:

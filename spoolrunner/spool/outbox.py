@@ -52,6 +52,7 @@ class Report(Record, kw_only=True):
 class Refusal(Record, kw_only=True):
     """Beside a refused report. message: our sentence. answer: the server's own words."""
 
+    format: int = FORMAT
     error: str = "report_refused"
     message: str
     answer: str

@@ -5,6 +5,7 @@ mounted looks like an empty folder, so `init` leaves a marker in each and real d
 written where it is missing. Layout: contract, section 5.
 """
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -161,6 +162,17 @@ class Storage:
         """Remove a job folder, hostile content and all; nothing there is fine."""
         beneath.remove_tree(self.jobs / f"{name}.part")
         beneath.remove_tree(self.jobs / name)
+
+    @property
+    def kept(self) -> Path:
+        """Folders of jobs that failed for no reason of their own, for whoever looks into it."""
+        return self.jobs / "kept"
+
+    def keep(self, name: str) -> None:
+        """Out of the way of the next attempt, as it is; nothing there is fine."""
+        files.make_folder(self.kept)
+        with contextlib.suppress(FileNotFoundError), files.Changes() as disk:
+            disk.move(self.jobs / name, self.kept / name)
 
     def set_aside(self, path: Path, now: str) -> None:
         """Put a file that can't be read out of the way. Of high privacy, whatever it was."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from spoolrunner.errors import Refused, SpoolrunnerError, TryLater
-from spoolrunner.executor import Absent, Exit, Limits, Running
+from spoolrunner.executor import RESTARTED, Absent, Exit, Limits, Running
 from spoolrunner.executor.docker import DockerExecutor
 from tests.executor.conftest import BOUND_S, USER, House, docker_house
 from tests.rig import images
@@ -374,7 +374,9 @@ def test_a_job_that_ended_with_its_engine_is_found_ended_not_absent(
         house = docker_house(tmp_path, engine)
         launch = house.waiting("exit 0")
         engine.restart(kill=True)
-        assert house.end_of(launch).status in (137, 143)
+        ended = house.end_of(launch)
+        assert ended.status in (137, 143)
+        assert ended.reason == RESTARTED
         assert house.executor.names() == [launch.name]
 
 

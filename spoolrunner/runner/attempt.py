@@ -1,0 +1,148 @@
+"""An attempt at a job: its container, from the files it is given to how it ended.
+
+Every step first looks whether it has been done, so whoever restarts walks it again. Which attempt
+it is, and how far it got, is in the request file; that it was begun is noted before it is.
+"""
+
+from spoolrunner.errors import Refused
+from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
+from spoolrunner.request import Code, Job, Phase
+from spoolrunner.runner import clock, launch
+from spoolrunner.runner.diary import Diary
+from spoolrunner.runner.results import End, Results
+from spoolrunner.runner.surroundings import Surroundings
+from spoolrunner.verdict import Cause
+from spoolrunner.workspace import Gauge
+
+LOOK_AGAIN_S = 60.0
+
+
+class Attempt:
+    """The one that the job is at; `get_ready` begins another. By the line's thread, but `stop`."""
+
+    def __init__(self, house: Surroundings, job: Job, results: Results, diary: Diary) -> None:
+        self._house = house
+        self._job = job
+        self._results = results
+        self._diary = diary
+        self._cut_short = False
+
+    @property
+    def name(self) -> str:
+        """The container's: the same for whoever restarts."""
+        return self._name_of(self._job.attempt)
+
+    @property
+    def executor(self) -> Executor:
+        return self._house.executor(self._job.executor or self._house.executor_name)
+
+    @property
+    def interrupted(self) -> bool:
+        """For a hold (holds.py). Whoever cancels it meanwhile wants no other attempt."""
+        return self._job.interrupted is not None and not self._job.cancel
+
+    @property
+    def ended_by_machine(self) -> bool:
+        """By its reboot, or by the restart of what runs the containers."""
+        return self._rebooted or self._cut_short
+
+    @property
+    def _rebooted(self) -> bool:
+        return self._job.boot_id != clock.boot_id()
+
+    def attempts_left(self) -> int:
+        """An attempt that the machine's own end cut short is not the job's."""
+        job = self._job
+        counted = job.attempt - job.not_counted - self.ended_by_machine
+        return self._house.config.max_attempts - counted
+
+    def get_ready(self) -> None:
+        """Lay out the next attempt and note that it starts. Raises Refused (kind "no_image")."""
+        executor = self._house.executor(self._house.executor_name)
+        if not executor.image_id(launch.image_to_run(self._house.config, self._job)):
+            image = launch.image_of(self._house.config, self._job)
+            raise Refused(f"Waiting for the image {image} to be loaded.", kind="no_image")
+        attempt = self._job.attempt + 1
+        self._results.lay_out(self._name_of(attempt))
+        self._diary.note(
+            phase=Phase.STARTING,
+            attempt=attempt,
+            executor=self._house.executor_name,
+            boot_id=clock.boot_id(),
+            started_monotonic_s=clock.monotonic_s(),
+            status_code=Code.PREPARING,
+            status_message="Starting.",
+        )
+
+    def see_through(self) -> End | None:
+        """Start it unless that has been done, and wait for its end. None: it is lost."""
+        look = self.executor.look(self.name)
+        if isinstance(look, Absent):
+            if self._job.phase is Phase.STARTED or self.interrupted:
+                return None
+            self._results.lay_out(self.name)
+            self.executor.start(self._results.launch(self.name))
+            look = self.executor.look(self.name)
+        self._diary.started(look)
+        return self._wait()
+
+    def stop(self, grace_s: float) -> None:
+        if self._job.phase in (Phase.STARTING, Phase.STARTED):
+            self.executor.stop(self.name, grace_s)
+
+    def clear(self) -> None:
+        """No trace of it: neither container nor files."""
+        self.executor.clear(self.name)
+        self._results.clear(self.name)
+        self._cut_short = False
+
+    def _wait(self) -> End | None:
+        """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
+        gauge = self._results.gauge(self.name)
+        while isinstance(look := self.executor.look(self.name), Running):
+            told = self._job.cancel or self._job.interrupted
+            limit = None if told else self._limit_passed(gauge)
+            if limit:
+                self._diary.takes_too_much(limit)
+            if told or limit:
+                self.executor.stop(self.name, self._house.config.stop_grace_s)
+            else:
+                again_s = min(self._time_left_s(), gauge.look_again_s, LOOK_AGAIN_S)
+                self.executor.wait(self.name, max(again_s, 0))
+        if isinstance(look, Absent) or self.interrupted:
+            return None
+        self._cut_short = self._is_cut_short(look)
+        return None if self._cut_short else End(look, self._cause(look))
+
+    def _limit_passed(self, gauge: Gauge) -> Code | None:
+        if self._time_left_s() <= 0:
+            return Code.TIMED_OUT
+        return Code.DISK_LIMIT if gauge.is_over() else None
+
+    def _time_left_s(self) -> float:
+        """Of JOB_TIMEOUT. By the monotonic clock, which starts anew with the machine."""
+        limit_s = self._house.config.job_timeout_s
+        if not limit_s or self._rebooted:
+            return limit_s or LOOK_AGAIN_S
+        return limit_s - (clock.monotonic_s() - (self._job.started_monotonic_s or 0))
+
+    def _is_cut_short(self, look: Exit) -> bool:
+        """Whatever its exit code: a machine that goes down kills in many ways, and takes with it
+        what a job that ended well had written: nobody flushes that before it is collected."""
+        if self._job.cancel or self._stopped_at_a_limit:
+            return False
+        return self._rebooted or (look.reason == RESTARTED and look.status != 0)
+
+    @property
+    def _stopped_at_a_limit(self) -> bool:
+        return self._job.status_code in (Code.TIMED_OUT, Code.DISK_LIMIT)
+
+    def _cause(self, look: Exit) -> Cause:
+        if self._job.cancel:
+            return Cause(self._job.cancel)
+        if self._stopped_at_a_limit:
+            return Cause(self._job.status_code)
+        return Cause.MEMORY if look.reason == Cause.MEMORY else Cause.OWN
+
+    def _name_of(self, attempt: int) -> str:
+        return f"sr-{self._house.spool8}-{self._job.identifier}-{attempt}"
