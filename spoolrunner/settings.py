@@ -261,6 +261,9 @@ class Config:
         "how much is logged")
     log_format: str = _of("LOG_FORMAT", units.one_of("text", "json"), "text",
         "a line of the log: `text` (`key=value` words and a sentence) or `json`")
+    metrics_file: Path | None = _of("METRICS_FILE", units.maybe_path, "",
+        "numbers for Prometheus' node_exporter are written here, such as "
+        "`/var/lib/node_exporter/spoolrunner.prom`")
     debug_log_file: Path | None = _of("DEBUG_LOG_FILE", units.maybe_path, "",
         "everything is logged here as well")
 

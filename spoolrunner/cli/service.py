@@ -79,8 +79,7 @@ def _run(house: House, mover: Mover, *, drain: bool) -> None:
     if detection := build.detection(settings, place):
         _watch_database(settings, detection, drain=drain)
     mover.run(drain=drain)
-    if drain:
-        house.heart.drained()
+    house.heart.last(drained=drain)
     if courier and drain:
         courier.once()
     log.info("spool=%s runner stopped", place.folder)

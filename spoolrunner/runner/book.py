@@ -7,6 +7,7 @@ next step must not outrun the disk, wait until it is flushed. Many notes become 
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 
 from spoolrunner.request import Job, Request, overall_status
@@ -21,13 +22,15 @@ class Stopping(Exception):
 
 
 class Book:
-    """requests: identifier -> request, in order of acceptance."""
+    """requests: identifier -> request, in order of acceptance. outcomes: status code -> how many
+    jobs have ended with it since this runner began."""
 
     def __init__(self, store: Requests, wake: Callable[[], None]) -> None:
         self.store = store
         self.requests: dict[str, Request] = {}
         self._spellings: dict[str, str] = {}
         self.ended: list[tuple[Request, Job]] = []
+        self.outcomes: Counter[str] = Counter()
         self._wake = wake
         self._dirty: dict[str, Request] = {}
         self._told: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = (
@@ -82,6 +85,7 @@ class Book:
         if was_active and not job.active:
             job.completed_at = job.completed_at or job.updated_at
             self.ended.append((request, job))
+            self.outcomes[job.status_code] += 1
         self.changed(request)
 
     def changed(self, request: Request) -> None:
