@@ -34,6 +34,9 @@ VERBS = {
     "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
     "images": ("images", "Which images waiting requests need, and load them from a file."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
+    "archive": ("keep", "Pack a workspace's files into one, and delete them."),
+    "unarchive": ("keep", "Bring an archived workspace back."),
+    "backup": ("keep", "Copy the spool into one file while the service goes on."),
     "service": ("units", "Print a systemd unit or a crontab line for this configuration."),
     "workspace": ("spool", "Register, list and show workspaces."),
 }
