@@ -34,6 +34,7 @@ VERBS = {
     "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
     "images": ("images", "Which images waiting requests need, and load them from a file."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
+    "gc": ("gc", "List and remove what has expired or belongs to nobody."),
     "archive": ("keep", "Pack a workspace's files into one, and delete them."),
     "unarchive": ("keep", "Bring an archived workspace back."),
     "backup": ("keep", "Copy the spool into one file while the service goes on."),

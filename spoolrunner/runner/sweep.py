@@ -7,13 +7,13 @@ In a thread, at start. Which jobs are active is asked of the mover, name by name
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
+from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
 from spoolrunner.workspace import JobFolder, unfinished
 
@@ -52,22 +52,15 @@ def _finish(house: House, journal: Journal) -> None:
 
 
 def _clear_containers(house: House) -> Iterator[Leftover]:
-    executor = house.executor(house.executor_name)
-    for name in executor.names():
-        yield _job_of(name), f"container {name}", partial(executor.clear, name)
+    for one in orphans.containers(house.executor(house.executor_name)):
+        if one.clear:
+            yield one.job, f"container {one.name}", one.clear
 
 
 def _clear_folders(house: House) -> Iterator[Leftover]:
-    prefix = f"sr-{house.rooms.spool8}-"
-    for name in sorted(os.listdir(house.storage.jobs)):
-        if name.startswith(prefix):
-            clear = partial(house.storage.clear, name.removesuffix(".part"))
-            yield _job_of(name), f"folder {name}", clear
-
-
-def _job_of(name: str) -> str:
-    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part]."""
-    return name.split("-")[2]
+    for one in orphans.folders(house.storage, house.rooms.spool8):
+        if one.clear:
+            yield one.job, f"folder {one.name}", one.clear
 
 
 def _is_active(house: House, job: str) -> bool:
