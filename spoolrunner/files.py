@@ -20,9 +20,10 @@ import hashlib
 import os
 import signal
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -62,6 +63,19 @@ class Changes:
         """The same of parts that are never in memory together (a job's log)."""
         draft = draft_of(path)
         write_parts_flushed(draft, parts, mode)
+        os.rename(draft, path)
+        self._targets[path.parent] = None
+
+    def fill(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
+        """Create or replace a whole file by what somebody writes into it."""
+        draft = draft_of(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with open(os.open(draft, flags, PRIVATE_FILE), "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
         os.rename(draft, path)
         self._targets[path.parent] = None
 

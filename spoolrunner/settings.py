@@ -24,25 +24,6 @@ JOB_IMAGES = (
 )
 RELEASABLE_TYPES = ".csv,.jpg,.jpeg,.png,.svg,.svgz,.html,.txt,.log,.json,.md"
 
-_backend = units.matching(
-    r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])",
-    "two or more letters, digits, `-` or `_`, the first and last a letter or digit",
-)
-_network = units.matching(
-    r"(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a network other than `host`"
-)
-_domain = units.matching(r"[A-Za-z0-9.-]+(:\d+)?", "a domain name")
-
-
-def _executor(given: str) -> str:
-    if given.endswith(":LocalDockerAPI"):
-        return "docker"
-    return units.one_of("docker", "process", "auto")(given)
-
-
-def _registry(given: str) -> str:
-    return given.rstrip("/")
-
 
 def _if_dummy(yes: str, no: str) -> Made:
     return lambda above, machine: yes if above["dummy_data"] else no
@@ -94,7 +75,7 @@ class Config:
 
     spool_dir: Path = _of("SPOOL_DIR", units.path, "./spool",
         "the spool, made by `spoolrunner init`")
-    backend: str = _of("BACKEND", _backend, "expectations",
+    backend: str = _of("BACKEND", units.backend, "expectations",
         "only requests for this backend are consumed")
     dummy_data: bool = _of("USING_DUMMY_DATA_BACKEND", units.truth, _is_expectations,
         "no real database here", "true if BACKEND is `expectations`")
@@ -107,7 +88,7 @@ class Config:
         "the same for `db: dummy`", units.database_url)
     default_database_url: str = _secret("DEFAULT_DATABASE_URL",
         "the same for `db: default`", units.database_url)
-    database_access_network: str = _of("DATABASE_ACCESS_NETWORK", _network, "jobrunner-db",
+    database_access_network: str = _of("DATABASE_ACCESS_NETWORK", units.network, "jobrunner-db",
         "the engine's network for jobs that may use the database")
     db_maintenance_command: str = _of("DB_MAINTENANCE_COMMAND", units.text, "",
         "asked whether the database is in maintenance: it ends well with `db-maintenance` as its "
@@ -143,7 +124,7 @@ class Config:
     medium_privacy_group: str = _of("MEDIUM_PRIVACY_GROUP", units.text, "",
         "group that owns medium privacy")
 
-    executor: str = _of("EXECUTOR", _executor, "auto",
+    executor: str = _of("EXECUTOR", units.executor, "auto",
         "`docker`, `process` or `auto`: docker if an engine answers and has the images, else "
         "process on dummy data, else an error; job-runner's `module:LocalDockerAPI` means docker")
     max_workers: int = _of("MAX_WORKERS", units.whole(1), _cores_but_one,
@@ -177,7 +158,7 @@ class Config:
         "uid:gid of jobs; another than the runner's own only if the runner is root",
         "`$DOCKER_USER_ID:$DOCKER_GROUP_ID`")
 
-    docker_registry: str = _of("DOCKER_REGISTRY", _registry, "ghcr.io/opensafely-core",
+    docker_registry: str = _of("DOCKER_REGISTRY", units.registry, "ghcr.io/opensafely-core",
         "what stands before the name of an image")
     allowed_images: tuple[str, ...] = _of("ALLOWED_IMAGES", units.names, JOB_IMAGES,
         "runtimes that may be used")
@@ -200,7 +181,7 @@ class Config:
         "`https://github.com/ORG/NAME`; no network is tried")
     private_repo_access_token: str = _secret("PRIVATE_REPO_ACCESS_TOKEN",
         "for private repositories")
-    github_proxy_domain: str = _of("GITHUB_PROXY_DOMAIN", _domain, "",
+    github_proxy_domain: str = _of("GITHUB_PROXY_DOMAIN", units.domain, "",
         "asked instead of github.com")
 
     job_server_endpoint: str = _of("JOB_SERVER_ENDPOINT", units.web_address, "",
@@ -233,6 +214,9 @@ class Config:
         "how much is logged")
     log_format: str = _of("LOG_FORMAT", units.one_of("text", "json"), "text",
         "a line of the log: `text` (`key=value` words and a sentence) or `json`")
+    metrics_file: Path | None = _of("METRICS_FILE", units.maybe_path, "",
+        "numbers for Prometheus' node_exporter are written here, such as "
+        "`/var/lib/node_exporter/spoolrunner.prom`")
     debug_log_file: Path | None = _of("DEBUG_LOG_FILE", units.maybe_path, "",
         "everything is logged here as well")
 

@@ -110,6 +110,26 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+backend = matching(
+    r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])",
+    "two or more letters, digits, `-` or `_`, the first and last a letter or digit",
+)
+network = matching(
+    r"(?!host$)[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a network other than `host`"
+)
+domain = matching(r"[A-Za-z0-9.-]+(:\d+)?", "a domain name")
+
+
+def executor(given: str) -> str:
+    if given.endswith(":LocalDockerAPI"):
+        return "docker"
+    return one_of("docker", "process", "auto")(given)
+
+
+def registry(given: str) -> str:
+    return given.rstrip("/")
+
+
 def database_url(given: str) -> str:
     """An RFC 1738 URL with a host, `scheme://user:password@host:port/database`, or empty."""
     if given and not _is_url(given):

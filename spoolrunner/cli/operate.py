@@ -1,14 +1,13 @@
 """Verbs that hold work back: pause, resume, maintenance, prepare-for-reboot."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 
 import click
 
 from spoolrunner import lock
-from spoolrunner.cli import build
-from spoolrunner.errors import TryLater, Usage
+from spoolrunner.cli import build, confirm
+from spoolrunner.errors import TryLater
 from spoolrunner.request import Job, Status
 from spoolrunner.spool import find, flags
 from spoolrunner.spool.rooms import Rooms
@@ -107,8 +106,7 @@ def prepare_for_reboot(ctx: click.Context, yes: bool, within_s: float) -> None:
     after the restart. Exit 0 when it is safe, 5 when it is not yet.
     """
     place = build.rooms(ctx)
-    if not yes:
-        _ask(f"{_running_words(place)} Stop all jobs for a restart of the machine?")
+    confirm.ask(f"{_running_words(place)} Stop all jobs to restart the machine?", yes=yes)
     flags.put_up(place, flags.REBOOT)
     if not lock.is_locked(place.locks / "mover") and _running(place):
         from spoolrunner.cli import service
@@ -116,13 +114,6 @@ def prepare_for_reboot(ctx: click.Context, yes: bool, within_s: float) -> None:
         service.drain_here(ctx)  # nobody else is there to stop them
     _wait_until(lambda: not _running(place), within_s, place)
     click.echo("It is safe to restart the machine. Afterwards: spoolrunner resume")
-
-
-def _ask(question: str) -> None:
-    """Raises Usage where nobody could answer."""
-    if not sys.stdin.isatty():
-        raise Usage("This has to be confirmed.", kind="not_confirmed", hint="Add --yes.")
-    click.confirm(question, abort=True, err=True)
 
 
 def _wait_until(holds: Callable[[], bool], within_s: float, place: Rooms) -> None:

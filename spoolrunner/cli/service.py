@@ -23,6 +23,7 @@ from spoolrunner.notify import Notify
 from spoolrunner.runner.detection import Detection
 from spoolrunner.runner.house import House
 from spoolrunner.runner.mover import Mover
+from spoolrunner.runner.retention import Retention
 from spoolrunner.spool import orders, outbox
 from spoolrunner.spool.rooms import Rooms
 
@@ -78,9 +79,9 @@ def _run(house: House, mover: Mover, *, drain: bool) -> None:
         threading.Thread(target=carry, name="courier", daemon=True).start()
     if detection := build.detection(settings, place):
         _watch_database(settings, detection, drain=drain)
+    _keep_tidy(Retention(settings, place, house.storage), drain=drain)
     mover.run(drain=drain)
-    if drain:
-        house.heart.drained()
+    house.heart.last(drained=drain)
     if courier and drain:
         courier.once()
     log.info("spool=%s runner stopped", place.folder)
@@ -117,6 +118,14 @@ def sync(ctx: click.Context, once: bool) -> None:
         courier.run(settings.poll_interval_s, threading.Event())
     elif not courier.once():
         raise TryLater(outbox.trouble(place))
+
+
+def _keep_tidy(retention: Retention, *, drain: bool) -> None:
+    if drain:
+        retention.once()
+        return
+    tidy = partial(retention.run, threading.Event())
+    threading.Thread(target=tidy, name="retention", daemon=True).start()
 
 
 def _watch_database(settings: Config, detection: "Detection", *, drain: bool) -> None:

@@ -106,8 +106,8 @@ def _writable(config: Config, spool: Path) -> list[Path]:
         config.high_privacy_archive_dir,
         config.high_privacy_volume_dir,
     ]
-    if config.debug_log_file:
-        wanted.append(config.debug_log_file.parent)
+    files = (config.debug_log_file, config.metrics_file)
+    wanted += [path.parent for path in files if path]
     found: list[Path] = []
     for path in wanted:
         if not any(path.is_relative_to(other) for other in found):

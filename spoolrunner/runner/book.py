@@ -7,6 +7,7 @@ next step must not outrun the disk, wait until it is flushed. Many notes become 
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,13 +32,15 @@ class _Change:
 
 
 class Book:
-    """requests: identifier -> request, in order of acceptance."""
+    """requests: identifier -> request, in order of acceptance. outcomes: status code -> how many
+    jobs have ended with it since this runner began."""
 
     def __init__(self, store: Requests, wake: Callable[[], None]) -> None:
         self.store = store
         self.requests: dict[str, Request] = {}
         self._spellings: dict[str, str] = {}
         self.ended: list[tuple[Request, Job]] = []
+        self.outcomes: Counter[str] = Counter()
         self._wake = wake
         self._dirty: dict[str, _Change] = {}
         self._told: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = (
@@ -92,6 +95,7 @@ class Book:
         if was_active and not job.active:
             job.completed_at = job.completed_at or job.updated_at
             self.ended.append((request, job))
+            self.outcomes[job.status_code] += 1
         self._change_of(request).jobs[job.identifier] = job
 
     def changed(self, request: Request) -> None:

@@ -1,21 +1,19 @@
 """The heart: each round the mover tells that it lives, and what it is at.
 
-To systemd's watchdog, and to the board that people look at (spool/board.py). What can't be told is
-no reason to stop. Mover's thread only.
+To systemd's watchdog, to the board that people look at (spool/board.py), and to METRICS_FILE. What
+can't be told is no reason to stop. Mover's thread only.
 """
 
 import contextlib
-import logging
 from collections.abc import Callable
 
 from spoolrunner.request import Status
 from spoolrunner.runner import clock
 from spoolrunner.runner.book import Book
+from spoolrunner.runner.metrics import Metrics
 from spoolrunner.spool import board, requests
 from spoolrunner.spool.board import Board
 from spoolrunner.spool.rooms import Rooms
-
-log = logging.getLogger(__name__)
 
 BOARD_EVERY_S = 1.0
 JOBS_A_SECOND = 100  # the more jobs the board lists, the less often it is written
@@ -23,12 +21,13 @@ TELL_EVERY_S = 5.0
 
 
 class Heart:
-    """tell: to be given the state for systemd, as one sentence."""
+    """tell: is given the state for systemd, as one sentence. metrics: None if nobody wants any."""
 
-    def __init__(self, rooms: Rooms, book: Book, backend: str) -> None:
+    def __init__(self, rooms: Rooms, book: Book, backend: str, metrics: Metrics | None) -> None:
         self._rooms = rooms
         self._book = book
         self._backend = backend
+        self._metrics = metrics
         self._board = Board(backend="")
         self._board_s = -BOARD_EVERY_S
         self._stale = False
@@ -40,14 +39,18 @@ class Heart:
         self._stale = clock.monotonic_s() - self._board_s < self._every_s
         if not self._stale:
             self._show(self._now(inbox))
+        if self._metrics and self._metrics.due():
+            self._metrics.write(self._board, self._book.outcomes)
         sentence = self._sentence()
         if sentence != self._told or clock.monotonic_s() - self._told_s >= TELL_EVERY_S:
             self._told, self._told_s = sentence, clock.monotonic_s()
             self.tell(sentence)
 
-    def drained(self) -> None:
-        """The last beat of a runner that cron starts again."""
-        self._show(self._now(self._board.inbox, drained_at=clock.now()))
+    def last(self, *, drained: bool) -> None:
+        """The last beat. drained: of a runner that cron starts again."""
+        self._show(self._now(self._board.inbox, drained_at=clock.now() if drained else ""))
+        if self._metrics:
+            self._metrics.write(self._board, self._book.outcomes, up=drained)
 
     def due_s(self) -> float:
         """When to beat again at the latest: what has changed meanwhile is to be shown."""

@@ -16,6 +16,7 @@ from spoolrunner.runner import holds, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
 from spoolrunner.runner.heart import Heart
+from spoolrunner.runner.metrics import Metrics
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import flags, registry
@@ -55,10 +56,18 @@ class House:
         if self.config.reports != "none":
             store.report = self.reporter.put
         self.book = Book(store, self.wake.set)
-        self.heart = Heart(self.rooms, self.book, self.config.backend)
+        self.heart = Heart(self.rooms, self.book, self.config.backend, self._metrics())
         self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)
         self.stoppers = Crew("stopper", STOPPERS)
+
+    def _metrics(self) -> Metrics | None:
+        if self.config.metrics_file is None:
+            return None
+        disks = {"spool": self.rooms.folder, "high": self.storage.high}
+        return Metrics(
+            self.config.metrics_file, self.rooms, {**disks, "medium": self.storage.medium}
+        )
 
     @property
     def spool8(self) -> str:

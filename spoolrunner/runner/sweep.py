@@ -8,21 +8,17 @@ In a thread, at start. Which jobs are active is asked of the mover, name by name
 
 import contextlib
 import logging
-import os
-import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
-from spoolrunner import beneath
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
+from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
 from spoolrunner.workspace import JobFolder, unfinished
 
 log = logging.getLogger(__name__)
-
-DAY_S = 86_400
 
 Leftover = tuple[str, str, Callable[[], None]]  # job, what it is, how to be rid of it
 
@@ -32,7 +28,7 @@ def sweep(house: House, ended: Collection[str]) -> None:
 
     ended: jobs of active requests that had ended when this runner started: nobody is at these.
     """
-    for deed in (_finish_publishing, _clear_containers, _clear_folders, _clear_kept):
+    for deed in (_finish_publishing, _clear_containers, _clear_folders):
         with _survived(deed.__name__):
             for job, what, finish in deed(house):
                 with _survived(what):
@@ -61,32 +57,15 @@ def _finish(house: House, journal: Journal) -> None:
 
 
 def _clear_containers(house: House) -> Iterator[Leftover]:
-    executor = house.executor(house.executor_name)
-    for name in executor.names():
-        yield _job_of(name), f"container {name}", partial(executor.clear, name)
+    for one in orphans.containers(house.executor(house.executor_name)):
+        if one.clear:
+            yield one.job, f"container {one.name}", one.clear
 
 
 def _clear_folders(house: House) -> Iterator[Leftover]:
-    prefix = f"sr-{house.rooms.spool8}-"
-    for name in sorted(os.listdir(house.storage.jobs)):
-        if name.startswith(prefix):
-            clear = partial(house.storage.clear, name.removesuffix(".part"))
-            yield _job_of(name), f"folder {name}", clear
-
-
-def _clear_kept(house: House) -> Iterator[Leftover]:
-    """Folders that were kept for somebody who has had KEEP_FAILED_DAYS to look into them."""
-    oldest_s = time.time() - house.config.keep_failed_days * DAY_S
-    with contextlib.suppress(FileNotFoundError), os.scandir(house.storage.kept) as entries:
-        for entry in entries:
-            if entry.stat(follow_symlinks=False).st_ctime < oldest_s:
-                clear = partial(beneath.remove_tree, Path(entry.path))
-                yield "", f"kept folder {entry.name}", clear
-
-
-def _job_of(name: str) -> str:
-    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part]."""
-    return name.split("-")[2]
+    for one in orphans.folders(house.storage, house.rooms.spool8):
+        if one.clear:
+            yield one.job, f"folder {one.name}", one.clear
 
 
 def _is_active(house: House, job: str) -> bool:

@@ -56,10 +56,13 @@ def is_up(rooms: Rooms, name: str) -> bool:
     return (rooms.control / name).exists()
 
 
-def put_up(rooms: Rooms, name: str, data: bytes = b"") -> None:
+def put_up(rooms: Rooms, name: str, data: bytes | None = None) -> None:
     """Raises OSError if control/ can't be written. The mover is woken by it."""
     with files.Changes() as disk:
-        disk.write(rooms.control / name, data, MODE)
+        if data is None:
+            disk.touch(rooms.control / name, MODE)
+        else:
+            disk.write(rooms.control / name, data, MODE)
 
 
 def take_down(rooms: Rooms, *names: str) -> None:

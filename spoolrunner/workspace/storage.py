@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spoolrunner import beneath, files
-from spoolrunner.errors import BadInput, BadMachine
+from spoolrunner.errors import BadInput, BadMachine, TryLater
 from spoolrunner.record import Frozen, from_json, to_json
 from spoolrunner.request import Level
 
@@ -182,9 +182,28 @@ class Storage:
         with files.Changes() as disk:
             disk.move(path, folder / f"{stamp}Z-{path.parent.name}-{path.name}")
 
+    def archive_mark(self, folder: str) -> Path:
+        """Lies there while the workspace goes into the archive or comes back (archive.py)."""
+        return self.archives / f".{folder}.moving"
+
+    def is_put_away(self, folder: str) -> bool:
+        """Are there no outputs? Jobs that were refused since may have left logs and a manifest."""
+        try:
+            names = os.listdir(self.high / "workspaces" / folder)
+        except FileNotFoundError:
+            return True
+        return set(names) <= {"metadata"}
+
     def refuse_archived(self, folder: str) -> None:
-        """Raises BadInput if this workspace lies in the archive and no longer here (ref. 4.8)."""
-        if os.path.lexists(self.published(folder)):
+        """Raises BadInput if this workspace lies in the archive and no longer here (ref. 4.8),
+        TryLater ("being_archived") while it goes there or comes back."""
+        if self.archive_mark(folder).exists():
+            raise TryLater(
+                f"The workspace {folder} is being archived or brought back.",
+                kind="being_archived",
+                hint="If that was interrupted, the operators do it again.",
+            )
+        if not self.is_put_away(folder):
             return
         if any((self.archives / f"{folder}{suffix}").exists() for suffix in ARCHIVE_SUFFIXES):
             raise BadInput(

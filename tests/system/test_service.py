@@ -1,7 +1,10 @@
-"""The service as systemd and cron start it. No systemd runs here: its part is played by a socket,
-by setpriv and by systemd's own checker."""
+"""The service as systemd and cron start it.
+
+No systemd runs here: its part is played by a socket, by setpriv and by systemd's own checker.
+"""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -88,6 +91,42 @@ def test_settings_are_read_again_by_a_signal(site: Site) -> None:
 
 def log(site: Site) -> str:
     return (site.folder / "runner.log").read_text()
+
+
+def test_the_log_is_for_the_journal_and_for_programs_too(site: Site) -> None:
+    site.settings["LOG_FORMAT"] = "json"
+    path = site.folder / "runner.log"
+    path.touch()
+    about = path.stat()
+    site.settings["JOURNAL_STREAM"] = f"{about.st_dev}:{about.st_ino}"
+    site.drop(site.request(site.study({"project.yaml": QUICK}), "run_all", identifier="r1"))
+    site.start()
+    site.finished("r1")
+    lines = log(site).splitlines()
+    assert {line[:3] for line in lines} == {"<6>"}
+    events = [json.loads(line[3:]) for line in lines]
+    ended = [each for each in events if each.get("action") == "first"]
+    assert [each["workspace"] for each in ended] == ["ws"]
+    assert {"request", "job", "status", "code"} <= ended[0].keys()
+
+
+def test_the_numbers_are_there_for_prometheus(site: Site) -> None:
+    path = site.folder / "spoolrunner.prom"
+    site.settings["METRICS_FILE"] = str(path)
+    site.drop(site.request(site.study({"project.yaml": QUICK}), "run_all", identifier="r1"))
+    site.drop({"backend": "other", "requested_actions": ["a"]}, "other.json")
+    runner = site.start()
+    site.finished("r1")
+    runner.send_signal(signal.SIGTERM)
+    runner.wait(WITHIN_S)
+    samples = dict(
+        line.rsplit(" ", 1) for line in path.read_text().splitlines() if not line.startswith("#")
+    )
+    assert samples['spoolrunner_jobs_ended_total{code="succeeded"}'] == "2.0"
+    assert samples["spoolrunner_up"] == "0.0"
+    assert samples["spoolrunner_inbox_files"] == "1.0"
+    assert float(samples['spoolrunner_disk_free_bytes{disk="high"}']) > 0
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_the_readme_says_which_settings_may_change() -> None:
