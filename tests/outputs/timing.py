@@ -5,6 +5,7 @@ beyond the file itself; exit status 1 if four times the size takes more than eig
 """
 
 import io
+import itertools
 import resource
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def main() -> int:
         for number, unit in enumerate(units):
             found = [measured(name, number, size * MEGABYTE) for size in (1, 4, 16)]
             times = [max(taken_s, BRIEF_S) for taken_s, _ in found]
-            is_wrong = any(b > MOST_TIMES * a for a, b in zip(times, times[1:], strict=False))
+            is_wrong = any(b > MOST_TIMES * a for a, b in itertools.pairwise(times))
             wrong += is_wrong
             shown = "  ".join(f"{taken_s:6.2f} s" for taken_s, _ in found)
             memory = f"{found[-1][1] / 1024:4.0f} MiB"
