@@ -22,7 +22,18 @@ RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "reflink"}
 WORDS = {
-    *("drop", "envfile", "index", "joblog", "manifest", "outputs", "plan", "project", "record"),
+    *(
+        "drop",
+        "envfile",
+        "index",
+        "joblog",
+        "manifest",
+        "masks",
+        "outputs",
+        "plan",
+        "project",
+        "record",
+    ),
     *("release", "request", "settings", "units", "verdict", "wire"),
 }
 LAYERS = [CLI, REPORT, RUNNER, WORLD, FILES, WORDS, {"errors"}]

@@ -17,6 +17,8 @@ from spoolrunner.cli import build
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine, TryLater
 from spoolrunner.lock import Lock
+from spoolrunner.masks import Masks
+from spoolrunner.runner import launch
 from spoolrunner.runner.mover import Mover
 from spoolrunner.spool import orders, outbox
 from spoolrunner.spool.rooms import Rooms
@@ -142,12 +144,25 @@ class _Stopping:
             os.write(2, b"spoolrunner: stopping; jobs go on. Again to stop at once.\n")
 
 
+class _MaskedFormatter(logging.Formatter):
+    """What programs said is logged, and they may have been told a secret."""
+
+    def __init__(self, masks: Masks, line: str, date: str) -> None:
+        super().__init__(line, date)
+        self._masks = masks
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._masks.text(super().format(record))
+
+
 def _set_up_logging(settings: Config, *, quiet: bool) -> None:
     """One line for each event, UTC with milliseconds. For cron only what needs somebody."""
     import time
 
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"
+    formatter = _MaskedFormatter(
+        launch.masks(settings),
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s",
+        "%Y-%m-%dT%H:%M:%S",
     )
     formatter.converter = time.gmtime
     stream = logging.StreamHandler()
