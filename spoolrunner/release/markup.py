@@ -40,6 +40,7 @@ _CELLS = {"td", "th"}
 _DRAWN = {"text", "tspan"}  # words of a figure: the numbers beside them are its scale
 MOST_DEPTH = 3
 MOST_INNER = 1000
+MOST_CELLS = 10_000  # of a row; more is none
 
 NOT_CLOSED = "Its markup does not end, so it could not be read."
 ENTITIES = "It defines entities, which can hide what it holds."
@@ -180,6 +181,8 @@ class Markup:
             self._findings.saw_rows(self._rows)
         elif name in _CELLS:
             self._end_cell()
+            if len(self._row) == MOST_CELLS:
+                self._end_row()
             self._cell = []
             self._row.append((name, ""))
         elif name not in _INLINE and self._cell is None:

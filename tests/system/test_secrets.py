@@ -31,7 +31,7 @@ FAILURES = 8
 KEY = f"-----BEGIN PRIVATE KEY-----\nMII{CANARY}presto\n-----END PRIVATE KEY-----\n"
 SHOW = (
     'sh -c "env; env | base64 -w 0; echo; cat /proc/self/environ; '
-    "printf %s $DATABASE_URL | head -c 30; printf %s ${DATABASE_URL#??????????????????????????????}; "
+    "printf %s $DATABASE_URL | head -c 9; printf %s ${DATABASE_URL#?????????}; "
     'echo; exit CODE"'
 )
 # The canary, and its base64 wherever in a text it begins.
