@@ -20,13 +20,14 @@ import hashlib
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+PIECE_BYTES = 1 << 20
 
 
 class Changes:
@@ -256,6 +257,14 @@ def _read(descriptor: int, most: int) -> bytes:
         parts.append(part)
         most -= len(part)
     return b"".join(parts)
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    """All of a regular file, a piece at a time, never through a link. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    with open(descriptor, "rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
 
 
 def being_written(path: Path) -> bool | None:

@@ -232,6 +232,11 @@ class Config:
             "dummy": self.dummy_database_url, "default": self.default_database_url,
         }
         return {name: url for name, url in urls.items() if url}
+
+    @property
+    def secrets(self) -> list[str]:
+        """The values of all settings that are secret and set."""
+        return [getattr(self, each.field) for each in table().values() if each.secret]
 # fmt: on
 
 

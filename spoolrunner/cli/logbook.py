@@ -6,6 +6,7 @@ import sys
 
 from spoolrunner.config import Config
 from spoolrunner.report.logline import LineFormatter
+from spoolrunner.runner import launch
 
 KEPT_DAYS = 14
 PACKAGE = logging.getLogger("spoolrunner")
@@ -15,7 +16,6 @@ def open_logbook(settings: Config, *, quiet: bool) -> None:
     """Log to stderr, and to DEBUG_LOG_FILE. quiet: for cron, only what needs somebody."""
     as_json = settings.log_format == "json"
     stream = logging.StreamHandler()
-    stream.setLevel(logging.ERROR if quiet else settings.loglevel)
     stream.setFormatter(LineFormatter(as_json=as_json, journal=_is_journal()))
     PACKAGE.setLevel(logging.DEBUG)
     PACKAGE.addHandler(stream)
@@ -27,11 +27,16 @@ def open_logbook(settings: Config, *, quiet: bool) -> None:
         )
         file.setFormatter(LineFormatter(as_json=as_json))
         PACKAGE.addHandler(file)
+    follow(settings, quiet=quiet)
 
 
-def set_level(level: str) -> None:
-    """Of what goes to stderr."""
-    PACKAGE.handlers[0].setLevel(level)
+def follow(settings: Config, *, quiet: bool = False) -> None:
+    """Take the level of what goes to stderr, and the secrets to hide, from these settings."""
+    PACKAGE.handlers[0].setLevel(logging.ERROR if quiet else settings.loglevel)
+    hide = launch.masks(settings).text
+    for handler in PACKAGE.handlers:
+        if isinstance(handler.formatter, LineFormatter):
+            handler.formatter.hide = hide
 
 
 def _is_journal() -> bool:

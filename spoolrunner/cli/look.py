@@ -18,6 +18,7 @@ from spoolrunner.report.health import health
 from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status
+from spoolrunner.runner import launch
 from spoolrunner.spool import find
 from spoolrunner.spool.rooms import Rooms
 
@@ -117,11 +118,12 @@ def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
     place = build.rooms(ctx)
     request = find.any_request(place, identifier)
     jobs = find.jobs_meant(request, identifier)
+    masks = launch.masks(build.config(ctx))
     shown = 0
     for job in jobs:
         if len(jobs) > 1:
             click.echo(f"==> {job.action} ({job.identifier}) <==")
-        for part in _log_of(ctx, place, job, follow=follow):
+        for part in masks.over(_log_of(ctx, place, job, follow=follow)):
             sys.stdout.buffer.write(part)
             sys.stdout.buffer.flush()
             shown += 1

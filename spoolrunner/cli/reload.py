@@ -38,7 +38,7 @@ def reload(house: House, env_files: Sequence[Path]) -> None:
         house.config,
         **{field: getattr(read, field) for name, field in changed.items() if name in CHANGEABLE},
     )
-    logbook.set_level(house.config.loglevel)
+    logbook.follow(house.config)
     house.wake.set()
     log.info("settings read again, changed: %s", ", ".join(changed.keys() & {*CHANGEABLE}) or "-")
     if later := ", ".join(sorted(changed.keys() - {*CHANGEABLE})):

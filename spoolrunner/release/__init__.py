@@ -116,14 +116,14 @@ def _json(stream: BinaryIO, findings: Findings) -> None:
 
 def _html(stream: BinaryIO, findings: Findings) -> None:
     _refuse_others(stream)
-    _read(Markup(findings, strict=True), stream)
+    _read(Markup(findings, strict=True), stream, findings)
 
 
 def _svg(stream: BinaryIO, findings: Findings) -> None:
     _refuse_others(stream)
     figure = Markup(findings, strict=True, svg=True)
-    _read(figure, stream)
-    if "svg" not in figure.tags:
+    _read(figure, stream, findings)
+    if not findings.suffice and "svg" not in figure.tags:
         raise Unreadable(NOT_ITS_TYPE)
 
 
@@ -131,9 +131,11 @@ def _svgz(stream: BinaryIO, findings: Findings) -> None:
     _svg(packed.unpacked(stream, findings.rules.max_size_bytes), findings)
 
 
-def _read(document: markup.Markup, stream: BinaryIO) -> None:
+def _read(document: markup.Markup, stream: BinaryIO, findings: Findings) -> None:
     for piece in reading.text(stream):
         document.feed(piece)
+        if findings.suffice:
+            return
     document.close()
 
 

@@ -48,6 +48,11 @@ class Findings:
     columns: int | None = None
     others: dict[str, None] = field(default_factory=dict)
 
+    @property
+    def suffice(self) -> bool:
+        """Is it kept back already? Then nobody has to read on."""
+        return self.identifies or bool(self.others) or (self.rows or 0) > self.rules.max_rows
+
     def add(self, reason: str) -> None:
         self.others[reason] = None
 

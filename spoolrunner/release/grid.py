@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from spoolrunner.release import identifiers, reading, tables
 from spoolrunner.release.findings import Findings
+from spoolrunner.release.identifiers import CANDIDATE
 from spoolrunner.release.prose import Prose
 
 _COMMENT = "#%/*- \ufeff"
@@ -20,30 +21,43 @@ _COMMENT = "#%/*- \ufeff"
 def check(stream: BinaryIO, findings: Findings) -> None:
     """Raises Unreadable."""
     prose = Prose(findings)
-    rows, before = -1, ""
-    findings.columns = 0
-    for line, whole in reading.lines(stream):
-        if not line.strip():
-            prose.line(line)
-            before = ""
-            continue
-        rows += 1
-        if rows == 0:
-            findings.columns = _width(line)
-        if identifiers.CANDIDATE.search(identifiers.plain(line)):
-            findings.identifies |= _begins_block(line, before)
-        prose.line(line, whole=whole)
-        before = line
+    before = ""
+    count = 0
+    for text, whole in reading.blocks(stream):
+        lines = [line for line in text.splitlines() if line.strip()]
+        if not count and lines:
+            findings.columns = _width(lines[0])
+        count += len(lines)
+        if not findings.suffice:
+            if CANDIDATE.search(identifiers.plain(text)):
+                findings.identifies |= _has_header(text, before)
+            prose.block(text, whole=whole)
+            findings.saw_rows(count - 1)
+        before = text.splitlines()[-1]
     prose.close()
-    findings.saw_rows(max(rows, 0))
+    findings.columns = findings.columns or 0
+    findings.saw_rows(max(count - 1, 0))
+
+
+def _has_header(text: str, before: str) -> bool:
+    for line in text.splitlines():
+        if CANDIDATE.search(identifiers.plain(line)) and _begins_block(line, before):
+            return True
+        before = line
+    return False
 
 
 def _begins_block(line: str, before: str) -> bool:
     """Is a cell of it an identifier, while the line before has another number of cells?"""
     line = identifiers.plain(line).lstrip(_COMMENT)
+    before = identifiers.plain(before).lstrip(_COMMENT)
     for delimiter in tables.DELIMITERS:
         for cells in tables.readings(line, delimiter):
-            widths = {len(cells) for cells in tables.readings(before, delimiter)} if before else {0}
+            widths = (
+                {len(cells) for cells in tables.readings(before, delimiter)}
+                if before.strip()
+                else {0}
+            )
             if len(cells) not in widths and any(map(identifiers.is_loosely, cells)):
                 return True
     return False

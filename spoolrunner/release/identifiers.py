@@ -92,7 +92,26 @@ _ESCAPE_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # The engine puts it before each line of a log.
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z ")
 _LETTERS = re.compile(r"\\u00([0-9a-fA-F]{2})")
-_BOXES = dict.fromkeys(map(ord, "│┃┆┇┊┋║¦\u2758\uff5c"), "|")
+
+
+class _Seen(dict[int, str]):
+    """For str.translate: what people see of a letter outside of ASCII, found once for each."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        seen = letter
+        if letter in "│┃┆┇┊┋║¦\u2758\uff5c":
+            seen = "|"
+        elif unicodedata.category(letter) == "Cf":
+            seen = ""
+        elif letter not in "…¹²³" and not letter.isascii():
+            normal = unicodedata.normalize("NFKC", letter)
+            seen = normal if len(normal) == 1 else letter  # so that columns stay aligned
+        self[code] = seen
+        return seen
+
+
+_SEEN = _Seen()
 
 
 def plain(line: str) -> str:
@@ -105,15 +124,4 @@ def plain(line: str) -> str:
         line = _LETTERS.sub(lambda found: chr(int(found[1], 16)), line)
     if "\0" in line:  # UTF-16 in a log that is not
         line = line.replace("\0", "")
-    if line.isascii():
-        return line
-    seen = (letter for letter in line.translate(_BOXES) if unicodedata.category(letter) != "Cf")
-    # Letter by letter: columns stay aligned where a letter has another form of the same width.
-    return "".join(_same_width(letter) for letter in seen)
-
-
-def _same_width(letter: str) -> str:
-    if letter in "…¹²³" or letter.isascii():
-        return letter
-    normal = unicodedata.normalize("NFKC", letter)
-    return normal if len(normal) == 1 else letter
+    return line if line.isascii() else line.translate(_SEEN)

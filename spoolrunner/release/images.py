@@ -68,7 +68,7 @@ def _inflated(body: bytes) -> bytes:
     if start < 0:
         return body
     try:
-        return body + zlib.decompressobj().decompress(packed[start:], MOST_TEXT_BYTES + 1)
+        return body + b"\n" + zlib.decompressobj().decompress(packed[start:], MOST_TEXT_BYTES + 1)
     except zlib.error:
         return body
 

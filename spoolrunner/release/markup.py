@@ -20,6 +20,13 @@ _VALUE = r"""(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+|(?=>))"""
 _ATTRIBUTE = rf"[^\s/>][^\s/>=]*+(?:\s*+=\s*+{_VALUE})?+"
 _TAG = re.compile(rf"<([a-zA-Z][^\s/>]*+)((?:[\s/]++|{_ATTRIBUTE})*+)>")
 _ATTRIBUTES = re.compile(rf"([^\s/>][^\s/>=]*+)(?:\s*+=\s*+({_VALUE}))?+")
+_BEGIN = re.compile(r"<(?:[a-zA-Z/!?]|$)")
+# Attributes that may matter here; of a figure with a million points, few have one.
+_TELLING = re.compile(
+    "src|href|style|data|(?<![a-z])on|action|content|poster|background|code|manifest|profile"
+    f"|classid|archive|lowsrc|&|{identifiers.CANDIDATE.pattern}",
+    re.IGNORECASE,
+)
 _COMMENT_END = re.compile("--!?>")
 _OTHERS = ("<![CDATA[", "]]>"), ("<!", ">"), ("<?", ">"), ("</", ">")
 _LONGEST = len("<![CDATA[")
@@ -32,6 +39,8 @@ _INLINE = {
 _CELLS = {"td", "th"}
 _DRAWN = {"text", "tspan"}  # words of a figure: the numbers beside them are its scale
 MOST_DEPTH = 3
+MOST_INNER = 1000
+MOST_CELLS = 10_000  # of a row; more is none
 
 NOT_CLOSED = "Its markup does not end, so it could not be read."
 ENTITIES = "It defines entities, which can hide what it holds."
@@ -55,7 +64,7 @@ class Markup:
         self._cell: list[str] | None = None
         self._row: list[tuple[str, str]] = []
         self._in_head = self._in_pre = False
-        self._rows = 0
+        self._rows = self._inner = 0
         self.tags: set[str] = set()
 
     def feed(self, text: str) -> None:
@@ -67,13 +76,14 @@ class Markup:
 
     def close(self) -> None:
         self._read(last=True)
+        self._end_row()
         self._end_line()
         self._findings.identifies |= self._tables.found
 
     def _read(self, *, last: bool) -> None:
         text = "".join(self._waiting)
         at = 0
-        while at < len(text):
+        while at < len(text) and not self._findings.suffice:
             after = self._raw_text(text, at, last) if self._raw else self._next(text, at, last)
             if after == at:
                 break
@@ -81,14 +91,15 @@ class Markup:
         rest = text[at:]
         if last and rest:
             self._aside(rest)
-            if self._strict:
+            if self._strict and not self._findings.suffice:
                 self._findings.add(NOT_CLOSED)
         self._waiting, self._waiting_letters = [rest], len(rest)
         self._next_try = 2 * len(rest) if at == 0 else 0
 
     def _next(self, text: str, at: int, last: bool) -> int:
         """Read one tag or the text up to it; where it ends, or at if it does not."""
-        start = text.find("<", at)
+        found = _BEGIN.search(text, at)
+        start = found.start() if found else -1
         if start != at:
             end = start if start > 0 else len(text) if last else max(at, text.rfind("\n") + 1)
             self._text(html.unescape(text[at:end]))
@@ -109,16 +120,12 @@ class Markup:
         return self._tag(text, at)
 
     def _tag(self, text: str, at: int) -> int:
-        following = text[at + 1 : at + 2]
-        if not (following.isascii() and following.isalpha()):
-            self._text("<")
-            return at + 1
         found = _TAG.match(text, at)
         if found is None:
             return at
         name = found[1].lower()
         self.tags.add(name)
-        given = _ATTRIBUTES.findall(found[2])
+        given = _ATTRIBUTES.findall(found[2]) if _TELLING.search(found[2]) else []
         self._begin(name, {key.lower(): _unquoted(value) for key, value in given})
         if name in _RAW and not found[2].endswith("/"):
             self._raw = name
@@ -174,6 +181,8 @@ class Markup:
             self._findings.saw_rows(self._rows)
         elif name in _CELLS:
             self._end_cell()
+            if len(self._row) == MOST_CELLS:
+                self._end_row()
             self._cell = []
             self._row.append((name, ""))
         elif name not in _INLINE and self._cell is None:
@@ -248,7 +257,8 @@ class Markup:
                 self._links.style(text)
 
     def _nested(self, text: str, *, svg: bool = False) -> None:
-        if self._depth >= MOST_DEPTH:
+        self._inner += 1
+        if self._depth >= MOST_DEPTH or self._inner > MOST_INNER:
             self._findings.add(links.EMBEDDED)
             return
         inner = Markup(self._findings, strict=False, svg=svg, depth=self._depth + 1)

@@ -14,10 +14,12 @@ from typing import BinaryIO
 
 from spoolrunner.release import identifiers, reading
 from spoolrunner.release.findings import Findings
+from spoolrunner.release.identifiers import CANDIDATE
 from spoolrunner.release.prose import Prose
 from spoolrunner.release.reading import Unreadable
 
 _TOKEN = re.compile(r'("(?:[^"\\\0-\x1f]|\\.)*+")\s*+(:?)|[{}\[\]]|[-+.\w\s,]++')
+_TELLING = re.compile(f"{CANDIDATE.pattern}|<t", re.IGNORECASE)
 MOST_DEPTH = 500
 
 
@@ -57,7 +59,7 @@ class _Reader:
         self._members.pop()
 
     def _string(self, raw: str, *, is_key: bool) -> None:
-        if len(raw) > 1000 and not is_key and "\\" not in raw:
+        if "\\" not in raw and not _TELLING.search(raw):
             return
         text = _decoded(raw) if "\\" in raw else raw[1:-1]
         if identifiers.is_loosely(text):
@@ -114,4 +116,6 @@ def check(stream: BinaryIO, findings: Findings) -> None:
     reader = _Reader(findings)
     for token in _tokens(stream):
         reader.token(token)
+        if findings.suffice:
+            return
     reader.close()

@@ -8,12 +8,15 @@ Knows: tables, markup, identifiers, reading.
 import re
 from typing import BinaryIO
 
-from spoolrunner.release import reading
+from spoolrunner.release import identifiers, reading
 from spoolrunner.release.findings import Findings
+from spoolrunner.release.identifiers import CANDIDATE
 from spoolrunner.release.markup import Markup
 from spoolrunner.release.tables import Rows, Tables
 
 _TAG = re.compile(r"<(?:table|tr|th|td)\b", re.IGNORECASE)
+# Lines that name the identifier. Nobody needs more, and to look at each closely takes its time.
+MOST_NAMED = 50_000
 
 
 class Prose:
@@ -25,33 +28,39 @@ class Prose:
         self._rows = Rows() if rows else None
         self._markup: Markup | None = None
 
-    def line(self, text: str, *, whole: bool = True) -> None:
-        self._tables.line(text, whole=whole)
-        if self._rows:
-            self._rows.line(text)
+    def block(self, text: str, *, whole: bool = True) -> None:
+        """Some lines. whole: false for a piece of one."""
+        if self._rows and self._rows.most <= self._findings.rules.max_rows:
+            for line in text.splitlines():
+                self._rows.line(line)
+            self._findings.saw_rows(self._rows.most)
         if self._markup is None and _TAG.search(text):
             self._markup = Markup(self._findings, strict=False)
         if self._markup:
-            self._markup.feed(f"{text}\n")
+            self._markup.feed(text)
+        if self._tables.is_open or CANDIDATE.search(identifiers.plain(text)):
+            for line in text.splitlines():
+                self._tables.line(line, whole=whole)
+                if self._tables.found or self._tables.named > MOST_NAMED:
+                    self._findings.identifies = True
+                    return
 
     def text(self, text: str) -> None:
         """Something of its own that stands in a larger whole."""
         self._tables.reset()
-        for line in text.splitlines():
-            self.line(line)
+        self.block(f"{text}\n")
         self._tables.reset()
 
     def close(self) -> None:
         if self._markup:
             self._markup.close()
-        self._findings.identifies |= self._tables.found
-        if self._rows:
-            self._findings.saw_rows(self._rows.most)
 
 
 def check(stream: BinaryIO, findings: Findings, *, rows: bool) -> None:
     """A .txt, .md or .log. Raises Unreadable."""
     prose = Prose(findings, rows=rows)
-    for line, whole in reading.lines(stream):
-        prose.line(line, whole=whole)
+    for text, whole in reading.blocks(stream):
+        prose.block(text, whole=whole)
+        if findings.suffice:
+            break
     prose.close()

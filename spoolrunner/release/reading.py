@@ -79,24 +79,17 @@ def _checked(piece: str) -> str:
     return piece
 
 
-def lines(stream: BinaryIO) -> Iterator[tuple[str, bool]]:
-    """Each line without its end, and whether it is whole: longer ones come in pieces."""
+def blocks(stream: BinaryIO) -> Iterator[tuple[str, bool]]:
+    """Many lines at a time, and whether they are whole: a line that is too long comes in pieces."""
     pending, is_whole = "", True
     for piece in text(stream):
-        *ended, pending = _split(pending + piece)
-        for line in ended:
-            yield line, is_whole
-            is_whole = True
+        pending += piece
+        end = max(pending.rfind("\n"), pending.rfind("\r")) + 1
+        if end:
+            yield pending[:end], is_whole
+            pending, is_whole = pending[end:], True
         if len(pending) > MOST_LETTERS:
             yield pending, False
             pending, is_whole = "", False
     if pending:
         yield pending, is_whole
-
-
-def _split(piece: str) -> list[str]:
-    """The last is what has not ended yet."""
-    found = piece.splitlines()
-    if not found or piece[-1:].splitlines() == [""]:
-        found.append("")
-    return found

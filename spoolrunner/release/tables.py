@@ -77,8 +77,6 @@ class Header:
 
 def headers(line: str) -> list[Header]:
     """line: plain. All ways in which it may be a header."""
-    if not CANDIDATE.search(line):
-        return []
     found = [header for delimiter in DELIMITERS for header in _delimited(line, delimiter)]
     return found + _spaced(line)
 
@@ -100,7 +98,7 @@ def _delimited(line: str, delimiter: str) -> list[Header]:
 
 def _ends_with_it(cell: str) -> bool:
     """What a logger or a title puts before the first cell."""
-    return len(cell) < 200 and is_identifier(re.split(r"[:>\]\s]+", cell)[-1])
+    return len(cell) < 200 and is_identifier(re.split(r"[:>\]]\s*|- ", cell)[-1])
 
 
 def _spaced(line: str) -> list[Header]:
@@ -142,18 +140,24 @@ class Open:
 class Tables:
     """Reads lines one by one and tells when one belongs to a table that identifies patients.
 
-    number: of lines read. oldest: the number of the first line that may yet prove to be a header.
+    number: of lines read. named: of lines that may name an identifier.
     """
 
     def __init__(self) -> None:
         self.found = False
-        self.number = 0
+        self.number = self.named = 0
         self._records = identifiers.Records()
         self._open: list[Open] = []
         self._drawn = 0
 
     @property
+    def is_open(self) -> bool:
+        """Does what was read end with what may be a header?"""
+        return bool(self._open)
+
+    @property
     def oldest(self) -> int:
+        """The number of the first line that may yet prove to be a header."""
         return min((each.number for each in self._open), default=self.number + 1)
 
     def reset(self) -> None:
@@ -167,6 +171,7 @@ class Tables:
         line = identifiers.plain(text)
         row_of = self._row_of(line) if self._open else None
         if CANDIDATE.search(line):
+            self.named += 1
             new = [Open(header, self.number) for header in headers(line)]
             self._open = [*new, *self._open][:_MOST_OPEN]
             self._drawn = 0

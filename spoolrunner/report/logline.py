@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable
 
 CONVERSION = re.compile(r"(?:\b(\w+)=)?%(?:%|[-+ #0]*[\d.]*([sdrgf]))")
 PLAIN = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f]+")
@@ -17,10 +18,15 @@ PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logg
 
 
 class LineFormatter(logging.Formatter):
-    """as_json: an object for programs. journal: each line begins with its priority, as <6>."""
+    """as_json: an object for programs. journal: each line begins with its priority, as <6>.
+
+    hide: writes over what nobody may read; what programs said is logged, and they know secrets.
+    """
 
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
+
+    hide: Callable[[str], str] = staticmethod(str)
 
     def __init__(self, *, as_json: bool = False, journal: bool = False) -> None:
         super().__init__()
@@ -40,6 +46,7 @@ class LineFormatter(logging.Formatter):
             line = _one_line(
                 f"{at} {level} {_filled(template, _quoted(template, arguments))}{story}"
             )
+        line = self.hide(line)
         return f"<{_priority(record.levelno)}>{line}" if self._journal else line
 
 

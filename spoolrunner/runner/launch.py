@@ -4,6 +4,7 @@ Only what reference/opensafely.md 5 lists, and secrets only where the command ma
 environment is made at each start from the settings and never stored.
 """
 
+import contextlib
 import json
 import shlex
 import socket
@@ -14,6 +15,7 @@ from spoolrunner import project
 from spoolrunner.config import Config
 from spoolrunner.errors import CannotExpand
 from spoolrunner.executor import Launch, Limits
+from spoolrunner.masks import Masks
 from spoolrunner.request import Job, Request
 from spoolrunner.runner.trust import trusted
 
@@ -105,6 +107,15 @@ def _database_environment(config: Config, request: Request) -> dict[str, str]:
         given[f"{PRESTO}_CERT"] = config.presto_tls_cert_path.read_text()
         given[f"{PRESTO}_KEY"] = config.presto_tls_key_path.read_text()
     return {name: value for name, value in given.items() if value}
+
+
+def masks(config: Config) -> Masks:
+    """What is masked in all that jobs say. A key that can't be read was given to no job."""
+    secrets = config.secrets
+    if config.presto_tls_key_path:
+        with contextlib.suppress(OSError):
+            secrets.append(config.presto_tls_key_path.read_text())
+    return Masks(secret for secret in secrets if secret)
 
 
 def _permissions(request: Request) -> list[str]:

@@ -3,8 +3,10 @@
 Each deed can be done again: it finds on disk what has been done. The job line (line.py) says when.
 """
 
+import contextlib
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 
 from spoolrunner import files, release
 from spoolrunner.errors import BadInput, SpoolrunnerError
@@ -92,7 +94,17 @@ class Results:
 
     def publish(self, name: str, outcome: Outcome) -> None:
         """Raises TryLater, BadMachine, OSError; safe to repeat."""
-        self._workspace.publish(self._house.storage.job(name), self._provenance(), outcome)
+        folder = self._house.storage.job(name)
+        self._mask(folder.log)
+        self._workspace.publish(folder, self._provenance(), outcome)
+
+    def _mask(self, log: Path) -> None:
+        """Before any of it is shown. Rewritten only if a secret is in it, so once."""
+        masks = launch.masks(self._house.config)
+        with contextlib.suppress(FileNotFoundError):
+            if masks.are_in(files.pieces(log)):
+                with files.Changes() as disk:
+                    disk.write_parts(log, masks.over(files.pieces(log)))
 
     def finish(self) -> None:
         """The request file tells of the end now: the journal may go."""

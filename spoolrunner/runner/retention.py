@@ -1,7 +1,8 @@
 """Retention: what is kept only so many days, removed by itself once a day, and said.
 
-Finished requests after KEEP_DONE_DAYS (their identifiers stay taken: index/); after KEEP_FAILED_DAYS
-what failed jobs left in their workspace, and folders of jobs that were lost. Logs and published outputs are for ever. In a thread.
+Finished requests after KEEP_DONE_DAYS (their identifiers stay taken: index/); after
+KEEP_FAILED_DAYS what failed jobs left in their workspace, and folders of jobs that were lost. Logs
+and published outputs are for ever. In a thread.
 """
 
 import contextlib

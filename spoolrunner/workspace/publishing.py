@@ -27,7 +27,6 @@ from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
 
 # A label of the system's, not of the job's: SELinux puts it on every file.
 _HARMLESS_XATTRS = {"security.selinux"}
-_PIECE_BYTES = 1 << 20
 
 
 Known = Mapping[str, Sequence[Mark]]
@@ -274,10 +273,7 @@ def _publish_logs(disk: files.Changes, places: Places, job: JobFolder, journal: 
 def _said(job: JobFolder) -> Iterator[bytes]:
     """Its log; nothing if it never came to say anything."""
     with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(job.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as log:
-            while piece := log.read(_PIECE_BYTES):
-                yield piece
+        yield from files.pieces(job.log)
 
 
 def _write_log(
