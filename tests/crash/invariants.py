@@ -29,7 +29,8 @@ MOST_WORKERS = 2
 class Scene:
     """promised: identifiers of requests that somebody was told are accepted, or dropped whole.
     by_hand: name -> what was dropped that can never be accepted. outcomes: request -> action -> the
-    status codes it may end with. done: finished files as they were seen, by path."""
+    status codes it may end with. done: finished files as they were seen, by path. most_attempts: more
+    than one only where a job itself was killed, or the machine."""
 
     folder: Path
     server: JobServer | None = None
@@ -37,6 +38,7 @@ class Scene:
     by_hand: dict[str, bytes] = field(default_factory=dict)
     outcomes: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     done: dict[str, bytes] = field(default_factory=dict)
+    most_attempts: int = 1
 
     @property
     def spool(self) -> Path:
@@ -145,6 +147,8 @@ def every_job_that_ran_was_started(scene: Scene) -> Iterator[str]:
             name = f"-{job['identifier']}-{job['attempt']}"
             if job["exit_code"] is not None and not any(one.endswith(name) for one in started):
                 yield f"{job['action']} of {request['identifier']} has an end, but never began"
+            if job["attempt"] > scene.most_attempts:
+                yield f"{job['action']} of {request['identifier']} took {job['attempt']} attempts"
 
 
 # --- I3: what was reported stays true
@@ -176,7 +180,11 @@ def the_server_knows_what_we_know(scene: Scene) -> Iterator[str]:
     for request in scene.requests("done"):
         for job in request["jobs"]:
             there = scene.server.site.jobs.get(job["identifier"])
-            if there and there.status in FINAL and _end(there) != (job["status"], job["status_code"]):
+            if (
+                there
+                and there.status in FINAL
+                and _end(there) != (job["status"], job["status_code"])
+            ):
                 yield f"{job['action']} of {request['identifier']} was reported as {_end(there)}"
 
 
@@ -265,9 +273,7 @@ def all_is_told(scene: Scene) -> Iterator[str]:
         if request["identifier"] not in scene.server.site.requests:
             continue
         there = {one.identifier: _end(one) for one in scene.server.jobs(request["identifier"])}
-        here = {
-            job["identifier"]: (job["status"], job["status_code"]) for job in request["jobs"]
-        }
+        here = {job["identifier"]: (job["status"], job["status_code"]) for job in request["jobs"]}
         if there != here:
             yield f"of {request['identifier']} job-server has {there}, not {here}"
 

@@ -327,6 +327,8 @@ class Life:
 
         Returns how the step's process ended, and every violation."""
         self.place.back_to(step.name)
+        if deed and deed[0] == "kill" and deed[1:2] == ("keeper ",):
+            self.place.scene.most_attempts = 2  # the job dies with its keeper
         status, said = self.place.hooked(step.words(self.place), deed)
         if status == 0:
             self._promised(step, said)
