@@ -210,7 +210,7 @@ class Line:
                 self._executor.stop(self.name, self._house.config.stop_grace_s)
             else:
                 self._executor.wait(self.name, min(left_s, LOOK_AGAIN_S))
-        if isinstance(look, Absent) or self._ended_by_reboot(look):
+        if isinstance(look, Absent) or self._ended_by_reboot():
             return None
         return End(look, self._cause(look))
 
@@ -221,9 +221,10 @@ class Line:
             return limit_s or LOOK_AGAIN_S
         return limit_s - (clock.monotonic_s() - (self.job.started_monotonic_s or 0))
 
-    def _ended_by_reboot(self, look: Exit) -> bool:
-        """Whatever its exit code: a machine that goes down kills in many ways."""
-        return self._rebooted() and look.status != 0 and not self.job.cancel
+    def _ended_by_reboot(self) -> bool:
+        """Whatever its exit code: a machine that goes down kills in many ways, and takes with it what
+        a job that ended well had written: nobody flushes that before it is collected."""
+        return self._rebooted() and not self.job.cancel
 
     def _cause(self, look: Exit) -> Cause:
         if self.job.cancel:

@@ -22,6 +22,26 @@ log = logging.getLogger(__name__)
 Leftover = tuple[str, str, Callable[[], None]]  # job, what it is, how to be rid of it
 
 
+class Sweep:
+    """busy: not done yet. A drain waits for it: else cron would leave a dead job's files for ever."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.busy = False
+
+    def begin(self, ended: Collection[str]) -> None:
+        self.busy = True
+        self._house.stoppers.do(lambda: self._run(ended))
+
+    def _run(self, ended: Collection[str]) -> None:
+        """In a thread."""
+        try:
+            sweep(self._house, ended)
+        finally:
+            self.busy = False
+            self._house.wake.set()
+
+
 def sweep(house: House, ended: Collection[str]) -> None:
     """Never fails: what can't be cleared now is found again at the next start.
 

@@ -9,6 +9,7 @@ killed by a real SIGKILL, or have one of them fail.
 
 import contextlib
 import errno
+import faulthandler
 import importlib
 import json
 import os
@@ -24,9 +25,10 @@ from typing import IO, Any
 
 from tests.crash import calls
 from tests.crash.calls import Call, Make
+from tests.crash.trace import Tracer
 
 KEEPING = Path(__file__).with_name("keeping.py")
-WITHIN_S = 60.0
+WITHIN_S = 30.0
 MOMENTS = ("before", "after")
 # Of a program: killed with us a moment after it began; or it goes on, an orphan.
 MOMENTS_OF_A_PROGRAM = ("before", "during", "left")
@@ -113,7 +115,7 @@ class Failure(Counting):
 
 
 REAL_WRITE = os.write
-DEEDS = {"record": Recorder, "kill": Killer, "fail": Failure}
+DEEDS = {"record": Recorder, "trace": Tracer, "kill": Killer, "fail": Failure}
 
 
 class Zygote:
@@ -180,6 +182,7 @@ def become(task: dict[str, Any]) -> None:
     """In the child. folder: the calls below it count. output: where it says what it says."""
     from spoolrunner.cli import main
     from spoolrunner.executor import kept
+    from spoolrunner.runner import clock
 
     os.setsid()
     os.environ.clear()
@@ -190,6 +193,9 @@ def become(task: dict[str, Any]) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     kept.KEEPER = KEEPING
+    faulthandler.enable()  # what hangs says where
+    if task["boot"]:
+        clock.boot_id = lambda: task["boot"]  # type: ignore[assignment]
     if task["deed"]:
         name, *arguments = task["deed"]
         calls.watch(task["folder"], DEEDS[name](task["folder"], *arguments).around)

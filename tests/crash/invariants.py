@@ -256,6 +256,9 @@ def every_input_was_whole(scene: Scene) -> Iterator[str]:
     """The action `show` of our studies copies what `make` published: it must be that very thing."""
     for root in (scene.high / "workspaces").glob("*"):
         made, shown = _entries(root).get("a.csv"), _entries(root).get("b.csv")
+        content = (root / "a.csv").read_bytes() if made else b""
+        if made and not (content.startswith(b"n\n") and content.endswith(b"\n")):
+            yield f"in {root.name} a.csv was published torn: {content!r}"
         same_request = made and shown and made["job_request"] == shown["job_request"]
         if made and shown and same_request and made["content_hash"] != shown["content_hash"]:
             yield f"in {root.name} an action read what was not published"
@@ -284,6 +287,8 @@ def all_is_told(scene: Scene) -> Iterator[str]:
 def no_limit_is_passed(scene: Scene) -> Iterator[str]:
     alive: set[str] = set()
     for one in sorted(scene.witnessed(), key=lambda one: one["at_s"]):
+        if one["what"] == "cut":  # of the power: nothing runs any more
+            alive.clear()
         (alive.add if one["what"] == "start" else alive.discard)(one["name"])
         if len(alive) > MOST_WORKERS:
             yield f"{len(alive)} jobs ran at once: {sorted(alive)}"
@@ -315,6 +320,8 @@ def all_has_come_to_its_end(scene: Scene) -> Iterator[str]:
     """Nothing is half done, and every action ended as it should: a crash is nobody's failure."""
     ended = {request["identifier"]: request for request in scene.requests("done")}
     for identifier, actions in scene.outcomes.items():
+        if identifier not in ended:
+            yield f"the request {identifier} has not ended"
         for job in ended[identifier]["jobs"] if identifier in ended else ():
             if job["status_code"] not in actions.get(job["action"], set()):
                 yield f"{job['action']} of {identifier} ended as {job['status_code']}"

@@ -71,6 +71,7 @@ class Place(Site):
         self.scene = Scene(folder / "site", server)
         self.known: dict[str, str] = {}
         self.is_server_up = True
+        self.boot = ""  # the id of another boot, if it is not this one
         self._kept: dict[str, Any] = {}
         self.zygote, self.beside = Zygote(), Zygote()
         for name in ("site", "site/witness", "temp", "kept"):
@@ -84,7 +85,7 @@ class Place(Site):
             MAX_WORKERS="2",
             STOP_GRACE="1s",
             MIN_FREE_DISK="1M",
-            LOGLEVEL="DEBUG",
+            DEBUG_LOG_FILE=str(folder / "temp" / "log"),
             TMPDIR=str(folder / "temp"),
         )
         self.repo = self.study({"project.yaml": PROJECT})
@@ -123,6 +124,7 @@ class Place(Site):
             "folder": str(self.folder),
             "output": str(output),
             "deed": deed,
+            "boot": self.boot,
         }
 
     def _help(self, pid: int) -> None:
@@ -306,7 +308,7 @@ class Life:
             record.unlink(missing_ok=True)
             status, said = self.place.hooked(step.words(self.place), ("record", str(record)))
             assert status == 0, f"{step.name} ended with {status}: {said}"
-            self._promised(step, said)
+            self.promised(step, said)
             lines = record.read_text().splitlines() if record.exists() else []
             self.calls[step.name] = [tuple(json.loads(line)) for line in lines]
             found = violations(self.place.scene)
@@ -314,7 +316,7 @@ class Life:
         self.to_the_end()
         assert not (found := violations(self.place.scene, at_rest=True)), found
 
-    def _promised(self, step: Step, said: str) -> None:
+    def promised(self, step: Step, said: str) -> None:
         """Somebody was told that it is accepted."""
         if step.name in ("submit", "retry"):
             self.place.scene.promised.add(said)
@@ -331,10 +333,10 @@ class Life:
             self.place.scene.most_attempts = 2  # the job dies with its keeper
         status, said = self.place.hooked(step.words(self.place), deed)
         if status == 0:
-            self._promised(step, said)
+            self.promised(step, said)
         found = violations(self.place.scene)
         if step.verb != "run" and status != 0:  # whoever asked asks again
-            self._promised(step, self.place.command(*step.words(self.place), allowed=TOOK_NOTHING))
+            self.promised(step, self.place.command(*step.words(self.place), allowed=TOOK_NOTHING))
         self.to_the_end()
         return status, found + violations(self.place.scene, at_rest=True)
 
@@ -342,7 +344,8 @@ class Life:
         (self.place.spool / "control" / "paused").unlink(missing_ok=True)
         self.place.turn_server(True)
         status, said = self.place.hooked(("run", "--drain"))
-        assert status == 0, f"a fresh runner ended with {status}: {said}"
+        log = self.place.base / "temp" / "log"
+        assert status == 0, f"a fresh runner ended with {status}: {log.read_text()[-3000:]} {said}"
 
 
 @contextlib.contextmanager

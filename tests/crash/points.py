@@ -107,6 +107,8 @@ def table(results: Iterable[Result], begun_s: float) -> tuple[str, bool]:
     came: Counter[str] = Counter()
     bad: Counter[str] = Counter()
     for one in results:
+        if tried.total() % 500 == 499:
+            print(f"{tried.total() + 1} tried", file=sys.stderr, flush=True)
         tried[one.point.step] += 1
         came[one.point.step] += one.came
         bad[one.point.step] += bool(one.violations)

@@ -144,6 +144,29 @@ def test_an_attempt_that_a_reboot_ended_is_not_counted(site: Site) -> None:
     assert site.jobs("r1")["first"]["attempt"] == 2
 
 
+def test_what_a_job_wrote_before_the_power_was_cut_is_not_believed(site: Site) -> None:
+    """Nothing of it was flushed: it had not been collected."""
+    study = site.study({"project.yaml": QUICK})
+    site.drop(site.request(study, "first", identifier="r1"))
+    die_at(site, "runner.results:Results.collect")
+    edit(site, "r1", lambda request: request["jobs"][0].update(boot_id="another boot"))
+    [torn] = (site.high / "volumes").glob("*/workspace/a.csv")
+    os.truncate(torn, 0)
+    site.drain()
+    assert site.statuses("r1") == {"first": "succeeded"}
+    assert (site.high / "workspaces/ws/a.csv").read_text() == "x\n"
+
+
+def test_a_drain_clears_away_what_a_dead_runner_left(site: Site) -> None:
+    study = site.study({"project.yaml": QUICK})
+    site.drop(site.request(study, "first", identifier="r1"))
+    site.drain()
+    name = f"sr-{json.loads((site.spool / 'SPOOL.json').read_bytes())['id'][:8]}-{'a' * 16}-1"
+    (site.high / "volumes" / name / "workspace").mkdir(parents=True)
+    site.drain()
+    assert list((site.high / "volumes").iterdir()) == []
+
+
 def test_a_job_of_an_executor_that_is_gone_fails_and_the_runner_ends(site: Site) -> None:
     study = site.study({"project.yaml": SLOW})
     site.drop(site.request(study, "first", identifier="r1"))
