@@ -2,16 +2,18 @@
 
 A request moves to done/ only after its jobs' lines have ended, so all this can find is the last
 step of one: a publication whose request tells of it already, a container and a folder not cleared.
-In a thread, at start. Which jobs are active is asked of the mover, name by name, at that moment.
+In a thread, at start. Whether somebody is at a job is asked of the mover, one by one, at that moment.
 """
 
 import contextlib
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from spoolrunner import files
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
 from spoolrunner.runner.house import House
@@ -19,7 +21,18 @@ from spoolrunner.workspace import JobFolder, unfinished
 
 log = logging.getLogger(__name__)
 
-Leftover = tuple[str, str, Callable[[], None]]  # job, what it is, how to be rid of it
+SWEPT = ".swept"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Of a job. aside: done in the mover's thread, at the moment at which nobody is at it. finish: be
+    rid of it."""
+
+    job: str
+    what: str
+    finish: Callable[[], None]
+    aside: Callable[[], None] = lambda: None
 
 
 class Sweep:
@@ -49,20 +62,17 @@ def sweep(house: House, ended: Collection[str]) -> None:
     """
     for deed in (_finish_publishing, _clear_containers, _clear_folders):
         with _survived(deed.__name__):
-            for job, what, finish in deed(house):
-                with _survived(what):
-                    if job in ended or not _is_active(house, job):
-                        finish()
-                        log.info("swept: %s", what)
+            for left in deed(house):
+                with _survived(left.what):
+                    if _is_taken(house, left, ended):
+                        left.finish()
+                        log.info("swept: %s", left.what)
 
 
 def _finish_publishing(house: House) -> Iterator[Leftover]:
     for _, journal in unfinished(house.storage):
-        yield (
-            journal.made.job,
-            f"publication of {journal.made.job}",
-            partial(_finish, house, journal),
-        )
+        job = journal.made.job
+        yield Leftover(job, f"publication of {job}", partial(_finish, house, journal))
 
 
 def _finish(house: House, journal: Journal) -> None:
@@ -74,26 +84,47 @@ def _finish(house: House, journal: Journal) -> None:
 def _clear_containers(house: House) -> Iterator[Leftover]:
     executor = house.executor(house.executor_name)
     for name in executor.names():
-        yield _job_of(name), f"container {name}", partial(executor.clear, name)
+        yield Leftover(_job_of(name), f"container {name}", partial(executor.clear, name))
 
 
 def _clear_folders(house: House) -> Iterator[Leftover]:
+    """Out of the way before they are removed, which takes a while: a runner that was killed before
+    it had saved what it planned leaves folders of jobs that are planned anew, under their names, at
+    any moment. (What it left of the others' kind stands in a request file: see Line.)"""
     prefix = f"sr-{house.rooms.spool8}-"
     for name in sorted(os.listdir(house.storage.jobs)):
         if name.startswith(prefix):
-            clear = partial(house.storage.clear, name.removesuffix(".part"))
-            yield _job_of(name), f"folder {name}", clear
+            kept = name.removesuffix(SWEPT) + SWEPT
+            finish = partial(house.storage.clear, kept)
+            yield Leftover(
+                _job_of(name), f"folder {name}", finish, partial(_move, house, name, kept)
+            )
+
+
+def _move(house: House, name: str, kept: str) -> None:
+    jobs = house.storage.jobs
+    if name != kept:
+        with files.Changes() as disk:
+            disk.move(jobs / name, jobs / kept)
 
 
 def _job_of(name: str) -> str:
-    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part]."""
+    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part][.swept]."""
     return name.split("-")[2]
 
 
-def _is_active(house: House, job: str) -> bool:
+def _is_taken(house: House, left: Leftover, ended: Collection[str]) -> bool:
+    """Nobody is at it, and nobody will be."""
     answer: list[bool] = []
-    house.book.tell(lambda: answer.append(house.book.has_job(job)))
-    return answer[0]
+
+    def ask() -> None:
+        with _survived(left.what):
+            if left.job in ended or not house.book.has_job(left.job):
+                left.aside()
+                answer.append(True)
+
+    house.book.tell(ask)
+    return bool(answer)
 
 
 @contextlib.contextmanager

@@ -88,6 +88,8 @@ def _whereabouts(scene: Scene) -> dict[str, Counter[str]]:
     seen: set[int] = set()
     for room in reversed(ROOMS):
         for path in scene.room(room):
+            if room == "rejected" and _why(path) == "duplicate":
+                continue  # of a file of ours that somebody put into the inbox again
             inode = os.lstat(path).st_ino
             if inode not in seen:
                 seen.add(inode)
@@ -104,6 +106,10 @@ def _identity(path: Path) -> str:
     original = content.get("original") or content
     made_by = str(original.get("created_by") or "")
     return made_by if made_by.startswith("nameless") else str(content.get("identifier", path.name))
+
+
+def _why(refused: Path) -> str:
+    return str(json.loads(refused.with_name(f"{refused.name}.error.json").read_bytes())["error"])
 
 
 def nothing_is_lost(scene: Scene) -> Iterator[str]:

@@ -110,13 +110,13 @@ class Place(Site):
     def _run(self, zygote: Zygote, words: tuple[str, ...], deed: Deed) -> tuple[int, str]:
         output = self.base / "temp" / f"said-{words[0]}"
         output.unlink(missing_ok=True)
-        pid = zygote.start(self._task(words, deed, output))
+        pid = zygote.start(self.task(words, deed, output))
         if zygote is self.zygote and words[0] == "run":
             self._help(pid)
         status = zygote.wait()
         return status, output.read_text().strip() if output.exists() else ""
 
-    def _task(self, words: tuple[str, ...], deed: Deed, output: Path) -> dict[str, Any]:
+    def task(self, words: tuple[str, ...], deed: Deed, output: Path) -> dict[str, Any]:
         return {
             "words": words,
             "environment": self.environment(),
@@ -345,7 +345,8 @@ class Life:
         self.place.turn_server(True)
         status, said = self.place.hooked(("run", "--drain"))
         log = self.place.base / "temp" / "log"
-        assert status == 0, f"a fresh runner ended with {status}: {log.read_text()[-3000:]} {said}"
+        said = f"{log.read_text()[-2000:]} {said[:2000]}"
+        assert status == 0, f"a fresh runner ended with {status}: {said}"
 
 
 @contextlib.contextmanager

@@ -205,7 +205,9 @@ def main() -> int:
     offset = rotating(given.every) if given.offset is None else given.offset
     begun_s = time.monotonic()
     shares = [
-        Share(given.every * given.workers, offset + given.every * worker, given.left_out, given.step)
+        Share(
+            given.every * given.workers, offset + given.every * worker, given.left_out, given.step
+        )
         for worker in range(given.workers)
     ]
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
