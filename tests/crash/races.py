@@ -29,6 +29,7 @@ from tests.crash.hooked import Zygote
 from tests.crash.invariants import violations
 from tests.crash.life import TOOK_NOTHING, Place, living
 from tests.rig.jobserver import NotStarted
+from tests.site import head
 
 PROJECT = """\
 version: "4.0"
@@ -55,6 +56,7 @@ class Crowd:
     def __init__(self, place: Place, for_s: float, seed: int, per_s: float) -> None:
         self.place = place
         self.study = place.study({"project.yaml": PROJECT}, "crowded")
+        self.sha = head(self.study)
         self.until_s = time.monotonic() + for_s
         self.seed = seed
         self.pause_s = 1 / per_s
@@ -129,12 +131,12 @@ class Crowd:
     def _dropper(self, chance: random.Random, zygote: Zygote) -> None:
         with self._lock:
             self._names += 1
-            identifier = f"drop-{self._names}"
+            identifier = f"nameless-{self._names}"
         workspace = {"name": f"w{chance.randrange(WORKSPACES)}", "db": "full"}
         asked = self.place.request(
             self.study,
             "make",
-            identifier=identifier,
+            created_by=identifier,
             workspace=workspace,
             force_run_dependencies=chance.random() < 0.5,
         )
@@ -142,7 +144,7 @@ class Crowd:
         name = "drop.json" if chance.random() < 0.5 else f"{identifier}.json"
         if not (self.place.spool / "inbox" / name).exists():
             self.place.drop(asked, name)
-            self._promise(identifier)
+            self.place.scene.promised.add(identifier)
             self._saw("dropped")
         time.sleep(self.pause_s)
 
@@ -175,12 +177,6 @@ class Crowd:
         if chance.random() < 0.3:
             with contextlib.suppress(NotStarted, LookupError):
                 server.cancel(identifier)
-
-    @property
-    def sha(self) -> str:
-        from tests.site import head
-
-        return head(self.study)
 
     def _names_in(self, room: str, chance: random.Random) -> list[Path]:
         pattern = "*/[!.]*.json" if room == "done" else "[!.]*.json"
