@@ -11,6 +11,7 @@ exit status: 0 nothing was violated; 1 something was
 """
 
 import argparse
+import math
 import subprocess
 import sys
 import time
@@ -98,7 +99,10 @@ class Worker:
 def try_all(chosen: Sequence[Point], workers: int) -> Iterator[Result]:
     spawn = get_context("spawn")  # a fork would take the threads of a server with it
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=Worker.begin) as pool:
-        yield from pool.map(Worker.work, chosen)
+        try:
+            yield from pool.map(Worker.work, chosen)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def table(results: Iterable[Result], begun_s: float) -> tuple[str, bool]:
@@ -133,12 +137,28 @@ def choose(all_points: Sequence[Point], every: int, offset: int) -> list[Point]:
     return [one for number, one in enumerate(all_points) if number % every == offset]
 
 
+def spread(chosen: Sequence[Point]) -> list[Point]:
+    """In an order in which those that are near each other come far apart."""
+    step = max(1, int(len(chosen) * 0.618))
+    while math.gcd(step, len(chosen)) > 1:
+        step -= 1
+    return [chosen[number * step % len(chosen)] for number in range(len(chosen))]
+
+
+def until_violated(results: Iterable[Result]) -> Iterator[Result]:
+    for one in results:
+        yield one
+        if one.violations:
+            return
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.points", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--offset", type=int)
     parser.add_argument("--step", choices=STEPS)
+    parser.add_argument("--first", action="store_true", help="end with the first violation")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     offset = rotating(given.every) if given.offset is None else given.offset
@@ -147,7 +167,12 @@ def main() -> int:
         life.record()
         found = [one for one in points(life) if given.step in (None, one.step)]
     print(f"{len(found)} points; every {given.every}. from {offset}.", flush=True)
-    text, is_well = table(try_all(choose(found, given.every, offset), given.workers), begun_s)
+    chosen = choose(found, given.every, offset)
+    if given.first:
+        results = until_violated(try_all(spread(chosen), given.workers))
+    else:
+        results = try_all(chosen, given.workers)
+    text, is_well = table(results, begun_s)
     print(text)
     return 0 if is_well else 1
 

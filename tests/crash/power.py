@@ -162,12 +162,13 @@ def try_one(life: Life, cut: Cut, bring_about: Callable[[], None]) -> Result:
 
 @dataclass(frozen=True)
 class Share:
-    """every, offset: which of all cuts. step: "" for all."""
+    """every, offset: which of all cuts. step: "" for all. first: end with the first violation."""
 
     every: int
     offset: int
     most_left_out: int
     step: str = ""
+    first: bool = False
 
     def work(self) -> tuple[Counter[str], list[Result]]:
         """How many cuts each step has, and those of the share that were tried."""
@@ -185,6 +186,8 @@ class Share:
                 if found.total() % self.every == self.offset:
                     results.append(try_one(life, cut, bring_about))
                     _show(results[-1])
+                    if self.first and results[-1].violations:
+                        return found, results
         return found, results
 
 
@@ -200,6 +203,7 @@ def main() -> int:
     parser.add_argument("--offset", type=int)
     parser.add_argument("--left-out", type=int, default=2)
     parser.add_argument("--step", choices=STEPS, default="")
+    parser.add_argument("--first", action="store_true", help="end with the first violation")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     offset = rotating(given.every) if given.offset is None else given.offset

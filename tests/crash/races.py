@@ -90,7 +90,7 @@ class Crowd:
             self._names += 1
             output = self.place.base / "temp" / f"crowd-{self._names}"
         pid = zygote.start(self.place.task(words, None, output))
-        alarm = threading.Timer(alive_s, os.kill, (pid, signal.SIGKILL))
+        alarm = threading.Timer(alive_s, kill, (pid,))
         alarm.start()
         status = zygote.wait()
         alarm.cancel()
@@ -191,6 +191,11 @@ class Crowd:
     def _saw(self, what: str) -> None:
         with self._lock:
             self.seen[what] += 1
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def race(place: Place, for_s: float, seed: int, per_s: float) -> tuple[Counter[str], list[str]]:
