@@ -16,15 +16,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from spoolrunner.cli import VERBS
 from tests.crash.hooked import Zygote
 from tests.crash.invariants import Scene, violations
 from tests.rig.jobserver import JobServer
-from tests.site import PROJECT as CODE
-from tests.site import Site, commit, git, head
+from tests.site import Site, commit, head
 
 PROJECT = """\
 version: "4.0"

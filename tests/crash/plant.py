@@ -58,9 +58,11 @@ BUGS = (
             (
                 "runner/intake.py",
                 "        claims.drop_all(dealt)\n",
-                "        for claim in dealt:\n"
-                "            (self._rooms.inbox / claim.name).unlink(missing_ok=True)\n"
-                "        claims.drop_all(dealt)\n",
+                (
+                    "        for claim in dealt:\n"
+                    "            (self._rooms.inbox / claim.name).unlink(missing_ok=True)\n"
+                    "        claims.drop_all(dealt)\n"
+                ),
             ),
         ),
         ((*POINTS, "--step", "run"), RACES),
@@ -81,10 +83,12 @@ BUGS = (
         (
             (
                 "files.py",
-                '(target))\n        else:\n            os.rename(source, target)\n        self._moved',
-                '(target))\n        elif source.is_dir():\n            os.rename(source, target)\n'
-                "        else:\n            write_flushed(target, source.read_bytes(), 0o600)\n"
-                "            os.unlink(source)\n        self._moved",
+                "(target))\n        else:\n            os.rename(source, target)\n        self._moved",
+                (
+                    "(target))\n        elif source.is_dir():\n            os.rename(source, target)\n"
+                    "        else:\n            write_flushed(target, source.read_bytes(), 0o600)\n"
+                    "            os.unlink(source)\n        self._moved"
+                ),
             ),
         ),
         ((*POINTS, "--step", "run"),),
@@ -95,8 +99,10 @@ BUGS = (
             (
                 "spool/outbox.py",
                 "        _forget(rooms, disk, REFUSED, one.request)\n\n\ndef discard",
-                "        for newer in waiting(rooms).get(one.request, []):\n"
-                "            disk.remove(newer.path)\n\n\ndef discard",
+                (
+                    "        for newer in waiting(rooms).get(one.request, []):\n"
+                    "            disk.remove(newer.path)\n\n\ndef discard"
+                ),
             ),
         ),
         (RACES, (*POINTS, "--step", "run")),
@@ -119,9 +125,11 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                "        with files.Changes() as disk:\n"
-                "            disk.write(folder.outcome, to_json(outcome))\n"
-                "        return outcome\n\n    def publish",
+                (
+                    "        with files.Changes() as disk:\n"
+                    "            disk.write(folder.outcome, to_json(outcome))\n"
+                    "        return outcome\n\n    def publish"
+                ),
                 "        return outcome\n\n    def publish",
             ),
             (
@@ -205,7 +213,10 @@ def main() -> int:
         begun_s = time.monotonic()
         by = caught(bug)
         missed += not by
-        print(f"{bug.name}  [{time.monotonic() - begun_s:.0f} s]\n    {by or 'NOT CAUGHT'}", flush=True)
+        print(
+            f"{bug.name}  [{time.monotonic() - begun_s:.0f} s]\n    {by or 'NOT CAUGHT'}",
+            flush=True,
+        )
     return 1 if missed else 0
 
 

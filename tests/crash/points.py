@@ -105,7 +105,9 @@ def try_all(chosen: Sequence[Point], workers: int) -> Iterator[Result]:
             pool.shutdown(cancel_futures=True)
 
 
-def table(results: Iterable[Result], begun_s: float) -> tuple[str, bool]:
+def table(
+    results: Iterable[Result], begun_s: float, came_as: str = "killed there"
+) -> tuple[str, bool]:
     """Its text, and whether all is well."""
     tried: Counter[str] = Counter()
     came: Counter[str] = Counter()
@@ -118,7 +120,7 @@ def table(results: Iterable[Result], begun_s: float) -> tuple[str, bool]:
         bad[one.point.step] += bool(one.violations)
         if one.violations:
             print(f"VIOLATED at {one.point}", *one.violations, sep="\n    ", flush=True)
-    rows = [f"{'step':<14}{'points':>8}{'killed there':>14}{'violations':>12}"]
+    rows = [f"{'step':<14}{'points':>8}{came_as:>14}{'violations':>12}"]
     rows += [f"{name:<14}{tried[name]:>8}{came[name]:>14}{bad[name]:>12}" for name in tried]
     rows.append(f"{'all':<14}{tried.total():>8}{came.total():>14}{bad.total():>12}")
     rows.append(f"in {time.monotonic() - begun_s:.0f} s")

@@ -13,7 +13,7 @@ from tests.crash.life import Life
 
 
 def first(scene: Scene, pattern: str) -> Path:
-    return sorted(scene.folder.glob(pattern))[0]
+    return min(scene.folder.glob(pattern))
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -23,7 +23,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def lose_a_request(scene: Scene) -> None:
-    promised = sorted(scene.promised - {"nameless-1"})[0]
+    promised = min(scene.promised - {"nameless-1"})
     first(scene, f"spool/done/*/{promised}.json").unlink()
 
 
