@@ -109,7 +109,7 @@ class Studies:
         """The files of a commit that was resolved, into an empty folder; without .git, not flushed.
 
         Files are 0644 or 0755, folders 0755, links stay links, submodules are empty folders.
-        Bytes are the repository's, whatever its .gitattributes say. Raises BadMachine (kind
+        Bytes are the repository's, whatever its .gitattributes say. Raises TryLater (kind
         "cannot_write": disk full, no permission), CannotExpand (kind "unsafe_commit").
         """
         if any(folder.iterdir()):

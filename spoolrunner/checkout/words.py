@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from enum import Enum
 
-from spoolrunner.errors import BadMachine, CannotExpand, SpoolrunnerError, TryLater
+from spoolrunner.errors import CannotExpand, SpoolrunnerError, TryLater
 
 
 class Reason(Enum):
@@ -124,7 +124,7 @@ def explained(failure: Failed, wanted: Wanted, *, with_token: bool) -> Spoolrunn
             detail=said,
         )
     if reason is Reason.DISK:
-        return BadMachine(
+        return TryLater(
             f"The files of {wanted.repo} could not be written.",
             kind="cannot_write",
             hint="Is a disk full, or a folder not ours?",

@@ -18,7 +18,7 @@ from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake, cancels
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.planner import Planner
-from spoolrunner.runner.sweep import sweep
+from spoolrunner.runner.sweep import Sweep
 from spoolrunner.runner.turns import Turns
 from spoolrunner.runner.unrun import Unrun
 from spoolrunner.runner.waiting import Waiting
@@ -48,6 +48,7 @@ class Mover:
         self._lines: dict[str, Line] = {}
         self._unrun = Unrun(house)
         self._folding = Folding(house)
+        self._sweep = Sweep(house)
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
@@ -89,7 +90,7 @@ class Mover:
         for request in requests:
             self._take_up(request)
             log.info("request=%s taken up", request.identifier)
-        self._house.stoppers.do(lambda: sweep(self._house, ended))
+        self._sweep.begin(ended)
 
     def _set_aside(self, path: Path, error: BadRequest) -> None:
         claims.reject(self._house.rooms, path, path.name, error, clock.now())
@@ -286,8 +287,9 @@ class Mover:
     def _idle(self) -> bool:
         """Nothing runs, nothing is being read, and nothing that lies here could start by itself."""
         settling = any(one.wait in SETTLING for one in self._left)
-        busy = self._lines or self._unrun.requests() or self._folding.busy or self._book.ended
-        return not (busy or self._planner.busy or settling or self._turns.could_start())
+        jobs = self._lines or self._book.ended or self._unrun.requests() or self._folding.busy
+        threads = self._planner.busy or self._sweep.busy
+        return not (jobs or threads or settling or self._turns.could_start())
 
     def _next_due_s(self) -> float:
         again = (one.again_s for one in self._left if one.again_s is not None)

@@ -58,7 +58,7 @@ def without_job(found: Iterable[Orphan], active: Callable[[], set[str]]) -> list
 
 
 def job_of(name: str) -> str:
-    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part]."""
+    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part][.swept]."""
     return name.split("-")[2]
 
 

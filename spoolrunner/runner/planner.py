@@ -83,6 +83,9 @@ class Planner:
             reading = self._house.reader.read(request, workspace.look)
         except TryLater as error:
             self._tell(request, partial(self._delay, request, error))
+        except OSError as error:  # the disk's trouble, not the request's
+            failing = TryLater("The server's disk fails.", kind="disk_fails", detail=str(error))
+            self._tell(request, partial(self._delay, request, failing))
         except CannotExpand as error:
             self._tell(request, partial(self._refuse, request, error))
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told

@@ -59,7 +59,7 @@ class Replanner:
         try:
             workspace = self._house.workspace(request.workspace.name)
             reading = self._house.reader.read(request, workspace.look)
-        except TryLater:
+        except (TryLater, OSError):
             time.sleep(RETRY_S)
             self._house.readers.do(partial(self._read, waiters))
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told

@@ -3,15 +3,17 @@
 A request moves to done/ only after its jobs' lines have ended, so all this can find is the last
 step of one: a publication whose request tells of it already, a container and a folder not cleared;
 and manifests that lag behind their notes.
-In a thread, at start. Which jobs are active is asked of the mover, name by name, at that moment.
+In a thread, at start. Whether somebody is at a job is asked of the mover, one by one, then.
 """
 
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from spoolrunner import files
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
 from spoolrunner.runner import orphans
@@ -20,7 +22,38 @@ from spoolrunner.workspace import JobFolder, unfinished
 
 log = logging.getLogger(__name__)
 
-Leftover = tuple[str, str, Callable[[], None]]  # job, what it is, how to be rid of it
+SWEPT = ".swept"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Of a job. finish: be rid of it. aside: done before, in the mover's thread, at the moment at
+    which nobody is at the job."""
+
+    job: str
+    what: str
+    finish: Callable[[], None]
+    aside: Callable[[], None] = lambda: None
+
+
+class Sweep:
+    """busy: not done yet. A drain waits for it: else cron would leave dead jobs' files for ever."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.busy = False
+
+    def begin(self, ended: Collection[str]) -> None:
+        self.busy = True
+        self._house.stoppers.do(lambda: self._run(ended))
+
+    def _run(self, ended: Collection[str]) -> None:
+        """In a thread."""
+        try:
+            sweep(self._house, ended)
+        finally:
+            self.busy = False
+            self._house.wake.set()
 
 
 def sweep(house: House, ended: Collection[str]) -> None:
@@ -30,11 +63,11 @@ def sweep(house: House, ended: Collection[str]) -> None:
     """
     for deed in (_finish_publishing, _clear_containers, _clear_folders):
         with _survived(deed.__name__):
-            for job, what, finish in deed(house):
-                with _survived(what):
-                    if job in ended or not _is_active(house, job):
-                        finish()
-                        log.info("swept: %s", what)
+            for left in deed(house):
+                with _survived(left.what):
+                    if _is_taken(house, left, ended):
+                        left.finish()
+                        log.info("swept: %s", left.what)
     for notes in sorted(house.storage.high.glob("workspaces/*/metadata/manifest.notes")):
         workspace = notes.parts[-3]
         with _survived(f"manifest of {workspace}"):
@@ -43,11 +76,8 @@ def sweep(house: House, ended: Collection[str]) -> None:
 
 def _finish_publishing(house: House) -> Iterator[Leftover]:
     for _, journal in unfinished(house.storage):
-        yield (
-            journal.made.job,
-            f"publication of {journal.made.job}",
-            partial(_finish, house, journal),
-        )
+        job = journal.made.job
+        yield Leftover(job, f"publication of {job}", partial(_finish, house, journal))
 
 
 def _finish(house: House, journal: Journal) -> None:
@@ -59,19 +89,42 @@ def _finish(house: House, journal: Journal) -> None:
 def _clear_containers(house: House) -> Iterator[Leftover]:
     for one in orphans.containers(house.executor(house.executor_name)):
         if one.clear:
-            yield one.job, f"container {one.name}", one.clear
+            yield Leftover(one.job, f"container {one.name}", one.clear)
 
 
 def _clear_folders(house: House) -> Iterator[Leftover]:
+    """Out of the way before they are removed, which takes a while: a runner that was killed before
+    it had saved what it planned leaves folders of jobs that are planned anew, under their names, at
+    any moment. (What it left of the others' kind stands in a request file: see Line.)"""
     for one in orphans.folders(house.storage, house.rooms.spool8):
-        if one.clear:
-            yield one.job, f"folder {one.name}", one.clear
+        kept = one.name.removesuffix(SWEPT) + SWEPT
+        yield Leftover(
+            job=one.job,
+            what=f"folder {one.name}",
+            finish=partial(house.storage.clear, kept),
+            aside=partial(_move, house, one.name, kept),
+        )
 
 
-def _is_active(house: House, job: str) -> bool:
+def _move(house: House, name: str, kept: str) -> None:
+    jobs = house.storage.jobs
+    if name != kept:
+        with files.Changes() as disk:
+            disk.move(jobs / name, jobs / kept)
+
+
+def _is_taken(house: House, left: Leftover, ended: Collection[str]) -> bool:
+    """Nobody is at it, and nobody will be."""
     answer: list[bool] = []
-    house.book.tell(lambda: answer.append(house.book.has_job(job)))
-    return answer[0]
+
+    def ask() -> None:
+        with _survived(left.what):
+            if left.job in ended or not house.book.has_job(left.job):
+                left.aside()
+                answer.append(True)
+
+    house.book.tell(ask)
+    return bool(answer)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spoolrunner.checkout import Studies
-from spoolrunner.errors import BadMachine, Bug, CannotExpand
+from spoolrunner.errors import Bug, CannotExpand, TryLater
 from tests.checkout.conftest import Make
 from tests.rig.githost import LINK, PROGRAM, SUBMODULE, Content, Repository
 
@@ -161,7 +161,7 @@ def test_a_full_disk_is_the_operators_and_leaves_the_cache_alone(
     full.mkdir()
     subprocess.run(("mount", "-t", "tmpfs", "-o", "size=64k", "none", full), check=True)
     try:
-        with pytest.raises(BadMachine) as caught:
+        with pytest.raises(TryLater) as caught:
             make().tree(str(local.folder), sha, full)
     finally:
         subprocess.run(("umount", full), check=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from spoolrunner.request import job_identifier
 from tests.site import WITHIN_S, Site
 
 CHAIN = """\
@@ -142,6 +143,69 @@ def test_an_attempt_that_a_reboot_ended_is_not_counted(site: Site) -> None:
     site.drain()
     assert site.statuses("r1") == {"first": "succeeded"}
     assert site.jobs("r1")["first"]["attempt"] == 2
+
+
+def test_what_a_job_wrote_before_the_power_was_cut_is_not_believed(site: Site) -> None:
+    """Nothing of it was flushed: it had not been collected."""
+    study = site.study({"project.yaml": QUICK})
+    site.drop(site.request(study, "first", identifier="r1"))
+    die_at(site, "runner.results:Results.collect")
+    edit(site, "r1", lambda request: request["jobs"][0].update(boot_id="another boot"))
+    [torn] = (site.high / "volumes").glob("*/workspace/a.csv")
+    os.truncate(torn, 0)
+    site.drain()
+    assert site.statuses("r1") == {"first": "succeeded"}
+    assert (site.high / "workspaces/ws/a.csv").read_text() == "x\n"
+
+
+def test_a_drain_clears_away_what_a_dead_runner_left(site: Site) -> None:
+    study = site.study({"project.yaml": QUICK})
+    site.drop(site.request(study, "first", identifier="r1"))
+    site.drain()
+    name = f"sr-{json.loads((site.spool / 'SPOOL.json').read_bytes())['id'][:8]}-{'a' * 16}-1"
+    (site.high / "volumes" / name / "workspace").mkdir(parents=True)
+    site.drain()
+    assert list((site.high / "volumes").iterdir()) == []
+
+
+OVERTAKEN = """\
+import sys, threading, time
+from pathlib import Path
+from spoolrunner.cli import main
+from spoolrunner.runner.reading import Reader
+from spoolrunner.workspace.storage import Storage
+begun, read, clear = threading.Event(), Reader.read, Storage.clear
+def reads_after_the_sweep_has_begun(*arguments):
+    assert begun.wait(20)
+    return read(*arguments)
+def clears_when_the_job_runs(storage, name):
+    if threading.current_thread().name.startswith("stopper"):
+        begun.set()
+        until = time.monotonic() + 20
+        while not Path(sys.argv[1]).exists():
+            assert time.monotonic() < until
+    clear(storage, name)
+Reader.read, Storage.clear = reads_after_the_sweep_has_begun, clears_when_the_job_runs
+main(["run", "--drain"])
+"""
+
+
+def test_the_sweep_takes_nothing_from_a_job_that_is_planned_anew(site: Site) -> None:
+    """Its first runner was killed when it had laid it out, but not yet saved its plan."""
+    study = site.study({"project.yaml": SLOW})
+    site.drop(site.request(study, "first", identifier="r1"))
+    die_at(site, "runner.planner:Planner._make_jobs")
+    spool8 = json.loads((site.spool / "SPOOL.json").read_bytes())["id"][:8]
+    name = f"sr-{spool8}-{job_identifier('r1', 'first')}-1"
+    (site.high / "volumes" / name / "workspace").mkdir(parents=True)
+    command = [sys.executable, "-c", OVERTAKEN, str(site.spool / "processes" / name / "started")]
+    done = subprocess.run(
+        command, env=site.environment(), cwd=site.folder, timeout=WITHIN_S, check=False
+    )
+    assert done.returncode == 0
+    assert site.statuses("r1") == {"first": "succeeded"}
+    assert site.jobs("r1")["first"]["attempt"] == 1
+    assert list((site.high / "volumes").iterdir()) == []
 
 
 def test_a_job_of_an_executor_that_is_gone_fails_and_the_runner_ends(site: Site) -> None:

@@ -61,6 +61,25 @@ def test_a_full_disk_is_waited_for(small_disk: Path, folder: Path) -> None:
     site.close()
 
 
+def test_a_disk_that_is_full_when_a_study_is_fetched_fails_no_request(site: Site) -> None:
+    study = site.study({"project.yaml": QUICK})
+    site.drop(site.request(study, "first", identifier="r1"))
+    cache = site.spool / "git"
+    cache.mkdir(mode=0o700)
+    mount = ("mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "tmpfs", str(cache))
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        site.drain()
+        assert "tried again in" in site.active("r1")["message"]
+        larger = ("mount", "-o", "remount,size=16m", str(cache))
+        subprocess.run(larger, check=True)
+        site.drain()
+    finally:
+        subprocess.run(["umount", "-l", str(cache)], check=True)
+    assert site.statuses("r1") == {"first": "succeeded"}
+
+
 def test_storage_that_goes_away_and_comes_back_is_waited_for(site: Site) -> None:
     study = site.study({"project.yaml": QUICK})
     pause = site.spool / "control" / "paused"
