@@ -43,7 +43,7 @@ STEPS = [
     "workspace.ledger:Ledger.settle",
     "runner.diary:Diary.ended",
     "runner.results:Results.finish",
-    "runner.results:Results.clear",
+    "runner.results:Results.put_away",
     "spool.requests:Requests.finish",
     "spool.requests:ended",
     "spool.requests:recent",
