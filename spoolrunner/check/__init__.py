@@ -10,6 +10,7 @@ Knows: runner's clock, and the world. Looking is safe beside a runner; mending n
 lock and the uploader's, which the caller holds.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 
 from spoolrunner.check.fit import fit
@@ -20,9 +21,12 @@ from spoolrunner.check.kinds import KINDS, Finding, Grade, Kind
 from spoolrunner.check.mail import mail
 from spoolrunner.check.published import published
 from spoolrunner.check.rooms import rooms
+from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.record import NEWER
 
 __all__ = ["KINDS", "Finding", "Grade", "Ground", "Kind", "look", "mend"]
+
+log = logging.getLogger(__name__)
 
 # In this order things are mended: who is active decides what of the rest is left over.
 LOOKS: tuple[Callable[[Ground], Iterator[Finding]], ...] = (
@@ -53,6 +57,16 @@ def _mended(ground: Ground, before: set[Finding]) -> Iterator[Finding]:
     for each in LOOKS:
         for finding in list(each(ground)):
             if finding.mend and finding not in before:
-                finding.mend()
                 before.add(finding)
-                yield finding
+                if _is_mended(finding.mend, finding):
+                    yield finding
+
+
+def _is_mended(mend: Callable[[], object], finding: Finding) -> bool:
+    """What can't be mended is still there at the next look; the others are mended all the same."""
+    try:
+        mend()
+    except (SpoolrunnerError, OSError) as error:
+        log.warning("not repaired: %s %s: %s", finding.kind, finding.where, error)
+        return False
+    return True

@@ -21,6 +21,7 @@ from spoolrunner.spool.requests import RECENT, Ended, Whereabouts
 from spoolrunner.spool.rooms import Rooms
 
 NEWEST = 200  # finished requests that are looked at by default
+NEWEST_DAYS = 7
 MARGIN = 1_000_000  # what may have been given and is known nowhere any more
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -29,7 +30,7 @@ def history(ground: Ground) -> Iterator[Finding]:
     for path in finished(ground):
         ground.count("finished requests")
         yield from _done(ground, path)
-    for folder in days(ground.rooms):
+    for folder in islice(days(ground.rooms), None if ground.everything else NEWEST_DAYS):
         yield from _strange_day(ground, folder)
     if ground.everything:
         yield from _index(ground)

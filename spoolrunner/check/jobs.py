@@ -4,7 +4,7 @@ The next start of a runner clears the same away (runner/sweep.py); here it is sa
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +20,6 @@ from spoolrunner.runner import clock
 from spoolrunner.spool import registry
 from spoolrunner.workspace import JobFolder, Workspace, read_journal
 
-PUBLISHING = (Phase.PUBLISHING, Phase.ENDED)  # its line, or the next one's, is at its journal
-
 
 def jobs(ground: Ground) -> Iterator[Finding]:
     yield from _publications(ground)
@@ -30,6 +28,7 @@ def jobs(ground: Ground) -> Iterator[Finding]:
 
 
 def _publications(ground: Ground) -> Iterator[Finding]:
+    active = ground.active_jobs()
     for folder in names(ground.storage.journals):
         for name in names(ground.storage.journals / folder):
             path = ground.storage.journals / folder / name
@@ -37,10 +36,10 @@ def _publications(ground: Ground) -> Iterator[Finding]:
                 yield from draft(path)
             else:
                 ground.count("publications")
-                yield from _publication(ground, path)
+                yield from _publication(ground, path, active)
 
 
-def _publication(ground: Ground, path: Path) -> Iterator[Finding]:
+def _publication(ground: Ground, path: Path, active: Collection[str]) -> Iterator[Finding]:
     try:
         journal = read_journal(path)
     except BadMachine as error:
@@ -50,7 +49,7 @@ def _publication(ground: Ground, path: Path) -> Iterator[Finding]:
             mend = partial(ground.storage.set_aside, path, clock.now())
             yield Finding("torn_file", str(path), said(path, error), mend)
         return
-    if journal is None or journal.made.job in ground.active_jobs():
+    if journal is None or journal.made.job in active:
         return
     what = f"The job {journal.made.job} of {journal.made.request} is not active any more."
     mend = partial(_finish, ground, journal)

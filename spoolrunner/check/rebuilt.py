@@ -38,9 +38,17 @@ def index(ground: Ground, path: Path, before: WorkspaceIndex | None) -> None:
     if about is None:
         return
     if before is None:
-        ground.aside(path, "torn_file", "It was torn; it was made again from done/.")()
+        _keep_torn(ground, path)
     with files.Changes() as disk:
         disk.write(path, to_json(changed(about, actions=actions)))
+
+
+def _keep_torn(ground: Ground, path: Path) -> None:
+    """A copy goes to rejected/: without a file the workspace would be anybody's for a moment."""
+    copy = path.with_name(f"{path.name}.torn")
+    with files.Changes() as disk:
+        disk.write(copy, path.read_bytes())
+    ground.aside(copy, "torn_file", "It was torn; it was made again from done/.")()
 
 
 def _of_workspace(ground: Ground, path: Path) -> list[Request]:
@@ -85,13 +93,16 @@ def _after(state: ActionState | None, request: Request, job: Job) -> ActionState
         sha=request.sha or "",
         completed_at=job.completed_at or "",
     )
-    newest = run if state is None or state.newest.sequence <= job.sequence else state.newest
-    published = state.published if state else None
-    if job.status is Status.SUCCEEDED and (published is None or published.sequence <= job.sequence):
-        old = state.outputs if state else {}
-        marks = {path: _mark(output, old.get(path)) for path, output in job.outputs.items()}
-        return ActionState(newest=newest, published=run, outputs=marks)
-    return ActionState(newest=newest, published=published, outputs=state.outputs if state else {})
+    before = state or ActionState(newest=run)
+    newest = run if before.newest.sequence <= job.sequence else before.newest
+    older = before.published is None or before.published.sequence <= job.sequence
+    if job.status is not Status.SUCCEEDED or not older:
+        return changed(before, newest=newest)
+    if job.declared and not job.outputs:  # too many to stand in the request file
+        known = before.published is not None and before.published.job == job.identifier
+        return changed(before, newest=newest) if known else ActionState(newest=newest)
+    marks = {path: _mark(out, before.outputs.get(path)) for path, out in job.outputs.items()}
+    return ActionState(newest=newest, published=run, outputs=marks)
 
 
 def _mark(output: Output, before: Mark | None) -> Mark:

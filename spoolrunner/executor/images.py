@@ -74,8 +74,11 @@ class LocalImages:
 
     def runtimes(self) -> set[str]:
         """Names, without tags, of the images that a program stands for."""
-        commands = self._commands.items()
-        return {name.partition(":")[0] for name, command in commands if _installed(command)}
+        return {
+            name.partition(":")[0]
+            for name, command in self._commands.items()
+            if _installed(command) is not None
+        }
 
     def _command(self, image: str) -> list[str] | None:
         """None: unknown, or its program is not installed."""

@@ -1,5 +1,6 @@
 """check beside runners that live, that were killed, and of other versions."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from spoolrunner.executor import Running
 from spoolrunner.executor.kept import KeptJob
 from tests.check.conftest import Copy
 from tests.check.damages import DAMAGES
+from tests.rig import images
+from tests.rig.engine import Engine
 from tests.system.test_crash_points import ENDLESS, has_started
 
 NewCopy = Callable[[], Copy]
@@ -43,6 +46,29 @@ def test_a_job_whose_container_is_gone_is_told_and_left_to_the_runner(copied: Ne
     site.until(lambda: not isinstance(KeptJob(kept).look(), Running))
     shutil.rmtree(kept)
     assert site.kinds("--repair") == {"job_without_container"}
+
+
+def test_a_container_of_an_engine_without_a_job_is_cleared_and_no_others(
+    copied: NewCopy, engine: Engine
+) -> None:
+    site = copied()
+    site.settings |= {"EXECUTOR": "docker", "DOCKER_HOST": engine.socket}
+    spool8 = json.loads((site.spool / "SPOOL.json").read_bytes())["id"][:8]
+    labels = {"ours": spool8, "other": "01234567"}
+    with contextlib.closing(engine.client()) as client:
+        made = {
+            whose: client.containers.create(
+                images.BUSYBOX, name=f"sr-{label}-gone-1", labels={"spoolrunner": label}
+            )
+            for whose, label in labels.items()
+        }
+    assert site.kinds() == {"container_without_job"}
+    assert site.kinds("--repair") == set()
+    left = {about["Id"] for about in engine.containers()}
+    assert made["ours"].id not in left
+    assert made["other"].id in left
+    with contextlib.closing(engine.client()) as client:
+        client.containers.get(made["other"].id).remove()
 
 
 def test_a_draft_is_left_while_somebody_may_write_it(

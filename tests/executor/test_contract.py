@@ -369,6 +369,11 @@ def test_an_image_that_is_not_here_is_refused_by_name(house: House) -> None:
     assert house.executor.names() == []
 
 
+def test_the_runtimes_are_the_images_that_are_here_without_their_tags(house: House) -> None:
+    assert {"busybox", "python"} <= house.executor.runtimes(images.REGISTRY)
+    assert "stata-mp" not in house.executor.runtimes("ghcr.io/nobody")
+
+
 def test_a_program_that_is_not_there_ends_with_127_and_its_name_in_the_log(house: House) -> None:
     launch = house.launch("nosuchprogram")
     assert house.run(launch).status == 127

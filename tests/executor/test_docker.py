@@ -270,12 +270,13 @@ def everything(executor: DockerExecutor, house: House) -> dict[str, Callable[[],
         "names": executor.names,
         "image_id": lambda: executor.image_id(launch.image),
         "shortcomings": executor.shortcomings,
+        "runtimes": lambda: executor.runtimes("ghcr.io/opensafely-core"),
     }
 
 
 CALLS = [
     *("start", "look", "stop", "save_log", "follow_log"),
-    *("clear", "names", "image_id", "shortcomings"),
+    *("clear", "names", "image_id", "shortcomings", "runtimes"),
 ]
 
 

@@ -12,6 +12,7 @@ from spoolrunner.errors import BadMachine
 from spoolrunner.spool import filesystem
 from spoolrunner.spool import rooms as spool_rooms
 from spoolrunner.spool.rooms import Rooms
+from tests.rig import fuse
 from tests.spool.conftest import NOW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
@@ -91,3 +92,11 @@ def test_storage_within_the_spools_folder_may_be_a_disk_of_its_own(tmp_path: Pat
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "fuseblk", "cifs", "9p"])
 def test_network_and_fuse_filesystems_are_on_the_list(kind: str) -> None:
     assert filesystem.is_refused(kind)
+
+
+def test_a_real_fuse_filesystem_is_refused_before_anything_is_put_into_it(tmp_path: Path) -> None:
+    with fuse.mounted(tmp_path), pytest.raises(BadMachine) as caught:
+        create(tmp_path)
+    assert caught.value.kind == "bad_filesystem"
+    assert "fuse.probe" in caught.value.message
+    assert list(tmp_path.iterdir()) == []
