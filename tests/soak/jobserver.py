@@ -143,8 +143,10 @@ class Soak:
         return self._outcome(time.monotonic() - begun_s)
 
     def _unsettled(self) -> Iterator[str]:
-        """The oldest first: one that is not told yet ends the look early."""
-        yield from (str(path) for path in (self.site.spool / "outbox").glob("[!.]*.json"))
+        """The oldest first: one that is not told yet ends the look early. The server may know of an
+        end just before the request lies in done/."""
+        for room in ("outbox", "running"):
+            yield from (str(path) for path in (self.site.spool / room).glob("[!.]*.json"))
         for identifier in self.made:
             if self.server.request_status(identifier) not in ("failed", "succeeded"):
                 yield identifier
