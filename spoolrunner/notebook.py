@@ -82,8 +82,10 @@ def notes_on(whole: bytes, path: Path) -> list[bytes]:
         torn = notes.pop()
     if torn:
         log.debug("%s: a last note that was never finished is ignored", path)
-    follows = from_json(heading, Heading, str(path)).follows
-    return notes if follows == hashlib.sha256(whole).hexdigest() else []
+    if from_json(heading, Heading, str(path)).follows != hashlib.sha256(whole).hexdigest():
+        log.debug("%s: these notes follow another file and are void", path)
+        return []
+    return notes
 
 
 def _is_whole(note: bytes) -> bool:

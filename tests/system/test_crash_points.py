@@ -244,11 +244,11 @@ def test_sigterm_ends_a_runner_that_is_kept_awake(site: Site) -> None:
         assert runner.wait(WITHIN_S) == 0
 
 
-def die_at(site: Site, step: str) -> None:
+def die_at(site: Site, step: str, *options: str) -> None:
     """Run until it calls this function; there it is killed."""
-    command = [sys.executable, "-m", "tests.system.dying", f"spoolrunner.{step}", "run", "--drain"]
+    words = [*options, f"spoolrunner.{step}", "run", "--drain"]
     died = subprocess.run(
-        command,
+        [sys.executable, "-m", "tests.system.dying", *words],
         env=site.environment(),
         cwd=site.folder,
         capture_output=True,
