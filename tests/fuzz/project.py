@@ -1,6 +1,7 @@
-"""Fuzzing of project.yaml: `python -m tests.fuzz.project [COUNT] [SEED]`; 200000 takes ... minutes.
+"""Fuzzing of project.yaml: `python -m tests.fuzz.project [COUNT] [SEED]`.
 
-Whatever the bytes, `project.read` gives a Project or raises BadProject, in 2 s of processor time
+200,000 inputs, which is the default, take five minutes of one processor. Whatever the bytes,
+`project.read` gives a Project or raises BadProject, in 2 s of processor time
 and 300 MB; of what is accepted every command is read on a real and on a dummy-data backend, the
 graph is drawn, and `run_all` is planned. Ends with 1 on the first violation and keeps its input.
 """

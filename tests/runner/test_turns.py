@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spoolrunner import config, plan
@@ -221,12 +221,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
 commands = st.builds(
     "{}:v2 {}".format,
     st.sampled_from(["python", "sqlrunner"]),
-    st.sampled_from(["half", "one", "two", "nothing"]),
+    st.sampled_from(["one", "one", "one", "half", "two", "nothing"]),
 )
-jobs = st.lists(st.tuples(st.sampled_from("ab"), commands), max_size=30)
+jobs = st.lists(st.tuples(st.sampled_from("aab"), commands), min_size=8, max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+RECORDS, OTHER = ("a", "sqlrunner:v2 one"), ("a", "python:v2 one")
+
+
+@settings(max_examples=100, deadline=None)
+@example([RECORDS] * 4 + [OTHER], [0], 0)
 @given(jobs, st.lists(st.integers(0, 29), max_size=12), st.integers(0, 3))
 def test_who_is_not_looked_at_would_not_have_started(
     house: House, waiting: list[tuple[str, str]], ending: list[int], already: int

@@ -46,6 +46,12 @@ def test_graph(study: Path, do: Do) -> None:
     assert do(*words) == (0, expected, "")
 
 
+def test_graph_names_every_need_where_all_are_asked_for(study: Path, do: Do) -> None:
+    last = do("graph", "--all")[1].splitlines()[-1]
+    assert last == "● report  (moderate)  also needs clean, describe, model"
+    assert do("graph")[1].splitlines()[-1] == "● report  (moderate)  also needs describe"
+
+
 def test_plan(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A commit has the same name wherever it is made, if its author, files and times are."""
     monkeypatch.setenv("GIT_AUTHOR_DATE", WHEN)
