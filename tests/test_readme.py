@@ -7,6 +7,8 @@ from pathlib import Path
 
 from spoolrunner import errors
 from spoolrunner.cli import EPILOG, VERBS
+from spoolrunner.report.overview import Counts, Disk, Flags, Left, Overview, Runner
+from spoolrunner.spool.board import ActiveJob
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -17,6 +19,14 @@ def test_the_table_of_commands_is_the_programs() -> None:
     assert shown
     rows = [f"| `{name}` | {line} |" for name, (_, line) in VERBS.items()]
     assert shown[1].splitlines()[2:] == rows
+
+
+def test_the_fields_of_status_are_named() -> None:
+    shown = re.search(r"`status --json` is stable: (.*?)Fields may be added", README, re.DOTALL)
+    assert shown
+    named = set(re.findall(r"`(\w+)`", shown[1]))
+    records = (Overview, Runner, Flags, Counts, Disk, Left, ActiveJob)
+    assert named == {name for record in records for name in record.__struct_fields__}
 
 
 def test_every_exit_status_of_an_error_is_in_the_table_and_in_the_help() -> None:
