@@ -8,6 +8,8 @@ from pathlib import Path
 from spoolrunner import errors
 from spoolrunner.check import kinds
 from spoolrunner.cli import EPILOG, VERBS
+from spoolrunner.report.overview import Counts, Disk, Flags, Left, Overview, Runner
+from spoolrunner.spool.board import ActiveJob
 from tests import readme_blocks
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +27,14 @@ def test_the_table_of_findings_is_the_programs() -> None:
     shown = re.search(r"<!-- findings -->\n(.*?)<!-- /findings -->", README, re.DOTALL)
     assert shown
     assert shown[1] == kinds.table_for_readme()
+
+
+def test_the_fields_of_status_are_named() -> None:
+    shown = re.search(r"`status --json` is stable: (.*?)Fields may be added", README, re.DOTALL)
+    assert shown
+    named = set(re.findall(r"`(\w+)`", shown[1]))
+    records = (Overview, Runner, Flags, Counts, Disk, Left, ActiveJob)
+    assert named == {name for record in records for name in record.__struct_fields__}
 
 
 def test_every_exit_status_of_an_error_is_in_the_table_and_in_the_help() -> None:

@@ -16,8 +16,8 @@ WELL, ATTENTION, NO_RUNNER = 0, 1, 4
 DRAINED_WITHIN = timedelta(minutes=5)
 
 TROUBLED: dict[str, str] = {
-    Code.WAITING_ON_OPERATOR: "jobs that can't be finished; see the runner's log",
-    Code.WAITING_ON_IMAGE: "jobs that wait for an image; see `spoolrunner images`",
+    Code.WAITING_ON_OPERATOR: "jobs that can't be finished, see the runner's log",
+    Code.WAITING_ON_IMAGE: "jobs that wait for an image, see `spoolrunner images`",
     Code.WAITING_ON_DISK: "jobs that wait for the disk",
 }
 
@@ -70,4 +70,4 @@ def _of_disks(now: Overview, min_free_bytes: int) -> Iterator[str]:
 def _of_jobs(now: Overview) -> Iterator[str]:
     for code, what in TROUBLED.items():
         if number := sum(job.status_code == code for job in now.jobs):
-            yield f"{number} {what}"
+            yield f"{what}: {number}"

@@ -32,15 +32,21 @@ def watch(look: Callable[[], Iterable[Block]], every_s: float) -> None:
 
 
 def _blocks(sheet: Iterable[Block], width: int) -> Iterator[RenderableType]:
-    for block in sheet:
-        if not isinstance(block, Table):
-            yield _line(block.name, block.value)
-        elif sum(widths(block)[:-1]) + GAP * len(block.columns) + NARROWEST_LAST > width:
-            yield Text()
-            yield from _stacked(block, width)
+    for number, block in enumerate(sheet):
+        if isinstance(block, Table):
+            if number:
+                yield Text()
+            yield from _shown(block, width)
         else:
-            yield Text()
-            yield _table(block)
+            yield _line(block.name, block.value)
+
+
+def _shown(table: Table, width: int) -> Iterator[RenderableType]:
+    beside = sum(widths(table)[:-1]) + GAP * len(table.columns) + NARROWEST_LAST
+    if beside > width:
+        yield from _stacked(table, width)
+    else:
+        yield _table(table)
 
 
 def _line(name: str, value: Cell) -> RenderableType:

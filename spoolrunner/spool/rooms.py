@@ -140,6 +140,13 @@ def open_spool(folder: Path) -> Rooms:
 
 def check_modes(rooms: Rooms) -> None:
     """Raises BadMachine if others could write where only the runner may, or a mount splits it."""
+    missing = [name for name in (*ROOMS, *HIDDEN, "inbox") if not (rooms.folder / name).is_dir()]
+    if missing:
+        raise BadMachine(
+            f"{rooms.folder} lacks {', '.join(missing)}; an older version may have made it.",
+            kind="missing_room",
+            hint="Run `spoolrunner init` as the runner's user to mend it.",
+        )
     filesystem.check_whole([rooms.folder / name for name in (*ROOMS, *HIDDEN, "inbox")])
     for name in (*ROOMS, *HIDDEN):
         about = os.lstat(rooms.folder / name)
