@@ -304,8 +304,11 @@ def record(name: str, content: dict[str, Any]) -> None:
 
 
 def insist(action: Callable[[], None]) -> None:
-    """A full disk is no reason to lose how a job of many hours ended; meanwhile it is `running`."""
-    while True:
+    """A full disk is no reason to lose how a job of many hours ended; meanwhile it is `running`.
+
+    But where the folder itself was removed, nobody will ever ask.
+    """
+    while os.stat(".").st_nlink:
         with contextlib.suppress(OSError):
             return action()
         time.sleep(RETRY_S)

@@ -124,6 +124,17 @@ def test_a_keeper_whose_guard_was_killed_goes_on(house: House) -> None:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="a job's processes are only found by its control group")
+def test_a_keeper_whose_folder_was_removed_ends_with_its_job(house: House) -> None:
+    launch = house.waiting("exit 0")
+    keeper = keeper_of(house, launch)
+    shutil.rmtree(house.base / "executor" / launch.name)
+    house.open_gate(launch)
+    deadline = time.monotonic() + BOUND_S
+    while Path(f"/proc/{keeper}").exists():
+        assert time.monotonic() < deadline, "it insists on telling nobody"
+        time.sleep(0.05)
+
+
 def test_what_outlives_keeper_and_guard_is_killed_at_the_latest_by_stop(bare: House) -> None:
     launch = with_a_daemon(bare)
     keeper = keeper_of(bare, launch)
