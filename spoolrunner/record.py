@@ -49,23 +49,24 @@ def from_json(data: bytes, kind: type[R], name: str) -> R:
     Raises BadMachine if it is torn or of another shape, and with the kind NEWER if it says it is of
     a later format: that one is nobody's to repair, move or replace.
     """
+    newest = _known_format(kind)
     try:
         found = msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        if _format_of(data) > _known_format(kind):
+        if newest and _format_of(data) > newest:
             raise _newer(name) from error
         raise BadMachine(
             f"{name} is not a file this version of spoolrunner wrote: {error}.",
             kind="unreadable_record",
             hint="Run `spoolrunner check`.",
         ) from error
-    if isinstance(found, msgspec.Struct) and getattr(found, "format", 0) > _known_format(kind):
+    if newest and getattr(found, "format", 0) > newest:
         raise _newer(name)
     return found
 
 
 def _known_format(kind: Any) -> int:
-    """The field `format` of our records has the newest one we know as its default."""
+    """The default of its field `format` is the newest one we know; 0 for what has no such field."""
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         return 0
     names, defaults = kind.__struct_fields__, kind.__struct_defaults__

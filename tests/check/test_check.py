@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -24,7 +25,9 @@ def test_a_damage_is_told_and_mended_once(copied: NewCopy, damage: Damage) -> No
     site = copied()
     damage.do(site)
     assert damage.kind in site.kinds(*(DEEP if damage.deep else ()))
+    kept = precious(site)
     left = site.kinds("--repair", *DEEP)
+    assert kept <= precious(site), "something was deleted"
     assert left == {*damage.leaves} | (set() if damage.mended else {damage.kind})
     before = everything(site)
     assert site.kinds("--repair", *DEEP) == left
@@ -59,6 +62,20 @@ def everything(site: Copy) -> dict[str, bytes]:
         for path in sorted(site.spool.rglob("*"))
         if path.is_file() and not path.is_symlink()
     }
+
+
+MADE_AGAIN = re.compile(
+    r"recent\.json|\.locks/|index/|workspaces/|storage/|.*\.draft-|.*\.error\.json"
+)
+
+
+def precious(site: Copy) -> set[bytes]:
+    """What requests, people and job-server wrote, wherever in the spool it lies; but not what can
+    be made again, nor a half-written draft."""
+    again = re.compile(
+        r"recent\.json|\.locks/|index/|workspaces/|storage/|.*\.draft-|.*\.error\.json"
+    )
+    return {data for name, data in everything(site).items() if not again.match(name)}
 
 
 def resume(site: Copy) -> None:

@@ -1,6 +1,7 @@
 """The world outside fails: engine, images, git, storage. All is bounded, told, and tried again."""
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from tests.rig import images
 from tests.rig.engine import Engine
 from tests.rig.engine import engine as private_engine
 from tests.rig.githost import Fault, GitHost
-from tests.site import Site
+from tests.rig.jobserver import JobServer
+from tests.site import Site, head
 from tests.system.conftest import NewSite
 from tests.system.test_crash_points import CHAIN, QUICK, has_started
 from tests.system.test_trouble import codes, log
@@ -162,3 +164,27 @@ def test_a_network_that_goes_in_mid_fetch_is_told_and_asked_again_until_it_is_ba
     site.finished("r1")
     assert site.statuses("r1") == {"first": "succeeded"}
     assert "Traceback" not in log(site)
+
+
+@pytest.mark.parametrize("nonsense", ["html", "types"])
+def test_a_job_server_that_answers_nonsense_is_told_and_asked_again(
+    new_site: NewSite, nonsense: str
+) -> None:
+    with JobServer() as server:
+        site = new_site(
+            BACKEND="test",
+            USING_DUMMY_DATA_BACKEND="true",
+            JOB_SERVER_ENDPOINT=server.endpoint,
+            JOB_SERVER_TOKEN=server.token("test"),
+            POLL_INTERVAL="0.5",
+        )
+        study = site.study({"project.yaml": QUICK})
+        about = {"repo": str(study), "branch": "main", "sha": head(study), "workspace": "ws"}
+        identifier = server.create_request(["first"], **about)
+        server.misbehave(nonsense, on="GET", times=None)
+        site.start()
+        site.until(lambda: json.loads(site.do("status", "--json"))["reports_trouble"])
+        assert not (site.spool / "running" / f"{identifier}.json").exists()
+        server.behave()
+        site.until(lambda: server.request_status(identifier) == "succeeded")
+        assert json.loads(site.do("status", "--json"))["reports_trouble"] == ""

@@ -3,8 +3,9 @@
 import pytest
 
 from spoolrunner.errors import BadMachine, BadRequest
-from spoolrunner.record import MAX_DEPTH, from_json, parse_foreign, to_json
+from spoolrunner.record import MAX_DEPTH, NEWER, from_json, parse_foreign, to_json
 from spoolrunner.request import Request, WorkspaceRef
+from spoolrunner.workspace.storage import Marker
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,18 @@ def test_a_record_comes_back_as_it_was_and_a_newer_ones_fields_are_not_dropped()
     assert from_json(data, Request, "r1") == request
     with pytest.raises(BadMachine):
         from_json(data.replace(b'"sequence"', b'"tomorrow": 1, "sequence"'), Request, "r1")
+
+
+def test_a_file_of_a_later_format_is_told_from_a_torn_one() -> None:
+    for text in (b'{"format": 99}', b'{"format": 99, "level": "high"}'):
+        with pytest.raises(BadMachine) as caught:
+            from_json(text, Marker, "a file")
+        assert caught.value.kind == NEWER
+    with pytest.raises(BadMachine) as caught:
+        from_json(b'{"format": 1, "lev', Marker, "a file")
+    assert caught.value.kind == "unreadable_record"
+
+
+def test_what_has_no_format_is_read_as_it_is() -> None:
+    assert from_json(b'"a word"', str, "a file") == "a word"
+    assert from_json(b"[7]", list[int], "a file") == [7]
