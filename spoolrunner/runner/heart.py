@@ -37,7 +37,7 @@ class Heart:
         """inbox: how many files lie there that are not taken."""
         self._stale = clock.monotonic_s() - self._board_s < BOARD_EVERY_S
         if not self._stale:
-            self._show(self._now(inbox))
+            self._show(inbox)
         if self._metrics and self._metrics.due():
             self._metrics.write(self._board, self._book.outcomes)
         sentence = self._sentence()
@@ -47,7 +47,7 @@ class Heart:
 
     def last(self, *, drained: bool) -> None:
         """The last beat. drained: of a runner that cron starts again."""
-        self._show(self._now(self._board.inbox, drained_at=clock.now() if drained else ""))
+        self._show(self._board.inbox, drained_at=clock.now() if drained else "")
         if self._metrics:
             self._metrics.write(self._board, self._book.outcomes, up=drained)
 
@@ -55,7 +55,7 @@ class Heart:
         """When to beat again at the latest: what has changed meanwhile is to be shown."""
         return BOARD_EVERY_S if self._stale else float("inf")
 
-    def _now(self, inbox: int, drained_at: str = "") -> Board:
+    def _now(self, inbox: int, drained_at: str) -> Board:
         jobs = [job for one in self._book.requests.values() for job in board.active_jobs(one)]
         return Board(
             backend=self._backend,
@@ -65,13 +65,13 @@ class Heart:
             recent=requests.recent(self._rooms),
         )
 
-    def _show(self, now: Board) -> None:
+    def _show(self, inbox: int, drained_at: str = "") -> None:
         self._board_s = clock.monotonic_s()
-        if now == self._board:
-            return
-        with contextlib.suppress(OSError):  # a full disk is told of by whoever must write
-            board.write(self._rooms, now)
-            self._board = now
+        with contextlib.suppress(OSError):  # a disk that fails is told of by whoever must write
+            now = self._now(inbox, drained_at)
+            if now != self._board:
+                board.write(self._rooms, now)
+                self._board = now
 
     def _sentence(self) -> str:
         running = sum(job.status == Status.RUNNING for job in self._board.jobs)
