@@ -6,6 +6,7 @@ Pure. Knows nothing of the package.
 """
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +35,15 @@ def path(given: str) -> Path:
 
 def maybe_path(given: str) -> Path | None:
     return Path(given) if given else None
+
+
+def command(given: str) -> str:
+    """Words as a shell would split them; no shell ever sees them."""
+    try:
+        shlex.split(given)
+    except ValueError:
+        raise ValueError("must have its quotes closed") from None
+    return given
 
 
 def truth(given: str) -> bool:

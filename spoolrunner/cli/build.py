@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from spoolrunner.checkout import Studies
-    from spoolrunner.executor import Executor
+    from spoolrunner.executor import Executor, Usage
+    from spoolrunner.report.load import Loads
     from spoolrunner.runner.courier import Courier
     from spoolrunner.runner.detection import Detection
     from spoolrunner.runner.house import House
     from spoolrunner.runner.reading import Reader
+    from spoolrunner.spool.board import ActiveJob
     from spoolrunner.workspace.storage import Storage
 
 OF_COMMANDS = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
@@ -202,6 +204,24 @@ def first_executor(settings: Config, place: Rooms) -> "Callable[[], Executor]":
         return makers[next(iter(makers))]()
 
     return first
+
+
+def loads(place: Rooms, settings: Config | None) -> "Loads":
+    """What running jobs use; nothing of what this user may not ask."""
+    from spoolrunner.report.load import Loads
+
+    made = executors(settings, place) if settings else {}
+    built: dict[str, Executor] = {}
+
+    def usage(job: "ActiveJob") -> "Usage | None":
+        if job.executor not in made:
+            return None
+        if job.executor not in built:
+            built[job.executor] = made[job.executor]()
+        name = f"sr-{place.spool8}-{job.identifier}-{job.attempt}"
+        return built[job.executor].usage(name)
+
+    return Loads(usage)
 
 
 def _chosen(settings: Config, place: Rooms) -> str:

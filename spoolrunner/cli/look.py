@@ -15,8 +15,9 @@ from spoolrunner.errors import BadInput, Usage
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.health import health
+from spoolrunner.report.load import Loads
 from spoolrunner.report.overview import Overview, overview
-from spoolrunner.report.sheet import overview_sheet, request_sheet
+from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status
 from spoolrunner.runner import launch
 from spoolrunner.spool import find
@@ -29,7 +30,9 @@ WATCH_EVERY_S = 1.0
 @click.command(epilog="Example: spoolrunner status --json | jq '.jobs[] | .status_message'")
 @click.argument("identifier", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs; stable.")
-@click.option("-w", "--watch", is_flag=True, help="Live, until Ctrl-C.")
+@click.option(
+    "-w", "--watch", is_flag=True, help="Live, with what each running job uses, until Ctrl-C."
+)
 @click.option(
     "--check",
     is_flag=True,
@@ -52,7 +55,7 @@ def status(
     if check:
         _check(look(), build.place_to_look(ctx)[1], as_json=as_json)
     elif watch:
-        _watch(look)
+        _watch(look, build.loads(*build.place_to_look(ctx)))
     elif as_json:
         click.echo(json.dumps(builtins(look()), indent=1))
     else:
@@ -81,14 +84,18 @@ def _check(now: Overview, settings: Config | None, *, as_json: bool) -> None:
     raise click.exceptions.Exit(found.status)
 
 
-def _watch(look: Callable[[], Overview]) -> None:
+def _watch(look: Callable[[], Overview], loads: Loads) -> None:
     if not sys.stdout.isatty():
         raise Usage(
             "--watch needs a terminal.", kind="no_terminal", hint="Scripts use `status --json`."
         )
     from spoolrunner.report import screen
 
-    screen.watch(lambda: overview_sheet(look()), WATCH_EVERY_S)
+    def sheet() -> Iterator[Block]:
+        now = look()
+        return overview_sheet(now, loads.look(now.jobs))
+
+    screen.watch(sheet, WATCH_EVERY_S)
 
 
 @click.command(epilog="Example: spoolrunner show k7m2x9")

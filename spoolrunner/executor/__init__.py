@@ -95,6 +95,14 @@ class Image:
 Look = Running | Exit | Absent
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What a running job uses. cpu_s: processor time since it began."""
+
+    cpu_s: float
+    memory_bytes: int
+
+
 class Images(Protocol):
     """Nothing is ever pulled."""
 
@@ -126,6 +134,9 @@ class Executor(Protocol):
 
     def stop(self, name: str, grace_s: float) -> None:
         """It no longer runs when this returns: asked first, killed after grace_s."""
+
+    def usage(self, name: str) -> Usage | None:
+        """What it uses now; None if it does not run, or that can't be known."""
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Write what it said to path, at most limit_bytes: head and tail, saying what was cut."""

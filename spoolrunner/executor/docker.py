@@ -4,8 +4,8 @@ The engine remembers them, so whoever restarts, spoolrunner or the engine, finds
 its name; a container without our label is never touched. What a job may do is decided when its
 container is made: one folder, its own user, no capability, no network unless named, limits. An
 engine that does not answer is TryLater, never Absent.
-Knows: executor (the contract), docker_words, docker_log, docker_images, errors, files. The only
-module that knows docker; to be imported only when an engine is used: the SDK takes 0.15 s to load.
+Knows: executor (the contract), errors, files, all docker_*. To be imported only when an engine is
+used: the SDK takes 0.15 s to load.
 """
 
 import contextlib
@@ -23,7 +23,17 @@ from docker.utils import kwargs_from_env
 
 from spoolrunner import files
 from spoolrunner.errors import BadMachine, Refused, TryLater
-from spoolrunner.executor import Absent, Launch, Limits, Look, docker_log, docker_words, engine_life
+from spoolrunner.executor import (
+    Absent,
+    Launch,
+    Limits,
+    Look,
+    Usage,
+    docker_log,
+    docker_stats,
+    docker_words,
+    engine_life,
+)
 from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
@@ -97,6 +107,9 @@ class DockerExecutor:
             if self._find(engine, name):
                 engine.stop(name, timeout=math.ceil(grace_s))
 
+    def usage(self, name: str) -> Usage | None:
+        return docker_stats.usage(self._engine, name)
+
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Each line begins with its time. What was saved of a container that is gone is kept.
 
@@ -149,9 +162,8 @@ class DockerExecutor:
         return sorted(name.lstrip("/") for about in ours for name in about["Names"])
 
     def image_id(self, image: str) -> str:
-        with self._engine() as engine, contextlib.suppress(NotFound):
-            return str(engine.inspect_image(image)["Id"])
-        return ""
+        found = self.images.find(image)
+        return found.id if found else ""
 
     @property
     def images(self) -> DockerImages:

@@ -19,7 +19,7 @@ from typing import Any
 
 from spoolrunner import files
 from spoolrunner.errors import Refused
-from spoolrunner.executor import Launch, Limits, Look, Running, joblog
+from spoolrunner.executor import Launch, Limits, Look, Running, Usage, joblog, process_stats
 from spoolrunner.executor.cgroup import ControlGroups
 from spoolrunner.executor.images import DEFAULT_COMMANDS, PATH, Commands, LocalImages
 from spoolrunner.executor.kept import KeptJob
@@ -73,6 +73,11 @@ class ProcessExecutor:
     def stop(self, name: str, grace_s: float) -> None:
         self._job(name).stop(grace_s)
         self._groups.remove(name)  # with whatever a keeper that was killed left behind
+
+    def usage(self, name: str) -> Usage | None:
+        job = self._job(name)
+        alive = isinstance(job.look(), Running)
+        return process_stats.usage(job.started.pid) if alive and job.started else None
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         if started := self._job(name).started:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Overview
 from spoolrunner.report.progress import size_words
 from spoolrunner.request import Job, Request
@@ -46,12 +47,17 @@ class Table:
 Block = Line | Table
 
 
-def overview_sheet(now: Overview) -> Iterator[Block]:
-    """What `status` shows."""
+def overview_sheet(now: Overview, loads: Mapping[str, Load] | None = None) -> Iterator[Block]:
+    """What `status` shows. loads: job -> what it uses, for `--watch`."""
     yield from _state(now)
     if now.jobs:
-        columns = ("status", "since", "action", "request", "workspace", "why")
-        yield Table(columns, [_active(jobs) for jobs in _alike(now.jobs)])
+        columns: tuple[str, ...] = ("status", "since", "action", "request", "workspace", "why")
+        rows = [_active(jobs) for jobs in _alike(now.jobs)]
+        if loads is not None:
+            columns = (*columns[:2], "cpus", "memory", *columns[2:])
+            own = [_load(loads.get(jobs[0].identifier)) for jobs in _alike(now.jobs)]
+            rows = [(*row[:2], *load, *row[2:]) for row, load in zip(rows, own, strict=True)]
+        yield Table(columns, rows)
     if now.recent:
         columns = ("ended", "when", "jobs", "request", "workspace", "message")
         yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
@@ -190,6 +196,13 @@ def _active(jobs: list[ActiveJob]) -> tuple[Cell, ...]:
         Cell(job.workspace),
         Cell(job.status_message),
     )
+
+
+def _load(load: Load | None) -> tuple[Cell, Cell]:
+    if load is None:
+        return Cell("-"), Cell("-")
+    cpus = "-" if load.cpus is None else f"{load.cpus:.1f}"
+    return Cell(cpus), Cell(size_words(load.memory_bytes))
 
 
 def _ended(ended: Ended) -> tuple[Cell, ...]:

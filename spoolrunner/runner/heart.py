@@ -38,7 +38,7 @@ class Heart:
         """inbox: how many files lie there that are not taken."""
         self._stale = clock.monotonic_s() - self._board_s < self._every_s
         if not self._stale:
-            self._show(self._now(inbox))
+            self._show(inbox)
         if self._metrics and self._metrics.due():
             self._metrics.write(self._board, self._book.outcomes)
         sentence = self._sentence()
@@ -48,7 +48,7 @@ class Heart:
 
     def last(self, *, drained: bool) -> None:
         """The last beat. drained: of a runner that cron starts again."""
-        self._show(self._now(self._board.inbox, drained_at=clock.now() if drained else ""))
+        self._show(self._board.inbox, drained_at=clock.now() if drained else "")
         if self._metrics:
             self._metrics.write(self._board, self._book.outcomes, up=drained)
 
@@ -60,7 +60,7 @@ class Heart:
     def _every_s(self) -> float:
         return max(BOARD_EVERY_S, len(self._board.jobs) / JOBS_A_SECOND)
 
-    def _now(self, inbox: int, drained_at: str = "") -> Board:
+    def _now(self, inbox: int, drained_at: str) -> Board:
         jobs = [job for one in self._book.requests.values() for job in board.active_jobs(one)]
         return Board(
             backend=self._backend,
@@ -70,13 +70,13 @@ class Heart:
             recent=requests.recent(self._rooms),
         )
 
-    def _show(self, now: Board) -> None:
+    def _show(self, inbox: int, drained_at: str = "") -> None:
         self._board_s = clock.monotonic_s()
-        if now == self._board:
-            return
-        with contextlib.suppress(OSError):  # a full disk is told of by whoever must write
-            board.write(self._rooms, now)
-            self._board = now
+        with contextlib.suppress(OSError):  # a disk that fails is told of by whoever must write
+            now = self._now(inbox, drained_at)
+            if now != self._board:
+                board.write(self._rooms, now)
+                self._board = now
 
     def _sentence(self) -> str:
         running = sum(job.status == Status.RUNNING for job in self._board.jobs)

@@ -39,6 +39,26 @@ def command_lines() -> list[str]:
     return found
 
 
+# Use
+
+
+def test_what_a_running_job_uses_is_known_and_of_another_nothing(house: House) -> None:
+    launch = house.launch("sh", "-c", "read go < gate; while :; do :; done")
+    house.gate(launch)
+    house.executor.start(launch)
+    first = house.executor.usage(launch.name)
+    assert first is not None
+    assert first.memory_bytes > 0
+    house.open_gate(launch)
+    deadline = time.monotonic() + BOUND_S
+    while (now := house.executor.usage(launch.name)) and now.cpu_s < first.cpu_s + 0.2:
+        assert time.monotonic() < deadline, "its processor time does not grow"
+    assert now is not None
+    house.executor.stop(launch.name, 0)
+    assert house.executor.usage(launch.name) is None
+    assert house.executor.usage(f"sr-{house.spool8}-other-1") is None
+
+
 # Once
 
 

@@ -13,7 +13,7 @@ from tests.site import Site
 from tests.system.test_crash_points import CHAIN, ENDLESS, QUICK, has_started
 from tests.system.test_trouble import codes
 
-SLOW = CHAIN.replace("FIRST", "sleep 3")
+SLOW = CHAIN.replace("FIRST", "sleep 2")
 
 # Every command of sqlrunner may use the database; busybox stands in for it.
 DATABASE = """\

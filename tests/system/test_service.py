@@ -25,6 +25,11 @@ from tests.system.test_crash_points import CHAIN, QUICK, has_started
 from tests.system.test_trouble import codes
 
 UNITS = ("spoolrunner.service", "spoolrunner-drain.service")
+# PR_SET_MDWE of prctl(2), since Linux 6.3; what comes after it keeps it.
+DENY_WRITE_EXECUTE = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0);"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 README = (PROJECT / "README.md").read_text()
 
 
@@ -167,7 +172,7 @@ def test_systemd_takes_the_units(new_site: NewSite, executor: str) -> None:
 def test_the_capabilities_that_a_unit_leaves_are_enough(
     request: pytest.FixtureRequest, kind: str
 ) -> None:
-    """As root, with the bounding set, no new privileges and file mode mask of the unit."""
+    """As root, with the bounding set of the unit, no new privileges, no memory to write and run."""
     if os.geteuid():
         pytest.skip("only root has capabilities to lose")
     site: Site = request.getfixturevalue("site" if kind == "process" else "docker_site")
@@ -177,6 +182,7 @@ def test_the_capabilities_that_a_unit_leaves_are_enough(
     kept = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in bounds[1].split())
     site.drop(site.request(site.study({"project.yaml": QUICK}), "run_all", identifier="r1"))
     inside = ("setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}")
+    inside += (sys.executable, "-c", DENY_WRITE_EXECUTE)
     assert site.try_to("run", "--drain", inside=inside).returncode == 0
     assert set(site.statuses("r1").values()) == {"succeeded"}
 

@@ -1,0 +1,29 @@
+"""What a container of the docker engine uses now.
+
+Knows: executor (the contract). Its engine is the executor's (docker).
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from docker.errors import NotFound
+
+from spoolrunner.executor import Usage
+
+
+def usage(engine: Callable[[], AbstractContextManager[Any]], name: str) -> Usage | None:
+    """One answer, at once: with `one_shot` the engine does not wait for a second reading."""
+    with engine() as client:
+        try:
+            about = client.stats(name, stream=False, one_shot=True)
+        except NotFound:
+            return None
+    memory = about.get("memory_stats") or {}
+    if "usage" not in memory:  # it has ended
+        return None
+    details = memory.get("stats") or {}
+    # Files that were read and may be dropped at any time are no use to the job (as `docker stats`).
+    idle = details.get("inactive_file", details.get("total_inactive_file", 0))
+    cpu_ns = about["cpu_stats"]["cpu_usage"]["total_usage"]
+    return Usage(cpu_s=cpu_ns / 1e9, memory_bytes=max(0, memory["usage"] - idle))
