@@ -183,6 +183,14 @@ PAGES: Cases = {
         "t.html",
         in_page('<script src="//cdn.example.org/x.js"></script>'),
     ),
+    "data in the name of a library": (
+        "t.html",
+        in_page(f'<script src="https://cdnjs.cloudflare.com/{"4711-" * 40}"></script>'),
+    ),
+    "an image where libraries are": (
+        "t.html",
+        in_page('<img src="https://cdnjs.cloudflare.com/x.png">'),
+    ),
     "a style from elsewhere": (
         "t.html",
         in_page("<style>@import 'https://example.org/x.css';</style>"),
