@@ -11,18 +11,24 @@ HEADER_BYTES = 8  # which stream, three zeros, the length of the message
 def messages(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The messages (mostly lines) of stdout and stderr, in the order the engine has them.
 
+    The engine cuts lines at 16 KiB and puts a time before each part; times within a line are left
+    out again, or they would hide a secret that must be masked.
+
     Not the SDK's own reader: that one switches the time limit of the socket off, and takes a
     stream that breaks for one that ends, so that half a log would look whole.
     """
     pending = bytearray()
+    unfinished: set[int] = set()  # streams in the midst of a line
     for chunk in chunks:
         pending += chunk
         while len(pending) >= HEADER_BYTES:
             end = HEADER_BYTES + int.from_bytes(pending[4:HEADER_BYTES])
             if len(pending) < end:
                 break
-            yield bytes(pending[HEADER_BYTES:end])
+            stream, message = pending[0], bytes(pending[HEADER_BYTES:end])
             del pending[:end]
+            yield message.partition(b" ")[2] if stream in unfinished else message
+            (unfinished.discard if message.endswith(b"\n") else unfinished.add)(stream)
 
 
 def cut(said: Iterable[bytes], total_bytes: int, limit_bytes: int) -> Iterator[bytes]:

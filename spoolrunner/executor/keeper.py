@@ -310,7 +310,8 @@ def insist(action: Callable[[], None]) -> None:
     """
     while os.stat(".").st_nlink:
         with contextlib.suppress(OSError):
-            return action()
+            action()
+            return
         time.sleep(RETRY_S)
 
 

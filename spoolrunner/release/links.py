@@ -2,7 +2,8 @@
 
 Images, fonts, styles and scripts that it holds as `data:` are allowed and looked at. What it would
 load from elsewhere keeps it back: it would tell somebody that and by whom it was opened, and
-nobody can check what comes. A link that a person has to follow (`<a href="https://...">`) is fine.
+nobody can check what comes. A link that a person has to follow (`<a href="https://...">`) is fine,
+and so are the libraries that every notebook names: a sealed server can't fetch them anyway.
 Knows: images, findings.
 """
 
@@ -21,13 +22,21 @@ EMBEDDED = "It holds an embedded file that is no image, font, style or script, o
 _LOADED = {"src", "srcset", "poster", "background", "data", "action", "formaction", "manifest"}
 _LOADED |= {"imagesrcset", "code", "codebase", "archive", "classid", "profile", "dynsrc", "lowsrc"}
 _HREFS = {"href", "xlink:href"}
+_OF_LIBRARIES = {"script", "link"}
 _FOLLOWED = {"a", "area"}
 _ONLY_TELLS = {"canonical", "author", "license", "help", "next", "prev", "alternate", "up", "home"}
 _ELSEWHERE = re.compile(
     r"(?:[a-z][a-z0-9+.-]*:)?[\\/]{2}|(?:https?|ftp|file|wss?|blob):", re.IGNORECASE
 )
+# Hosts of fixed libraries, which nobody but they can write to; short, so that no data can go along.
+_LIBRARY = re.compile(
+    r"https://(?:cdnjs\.cloudflare\.com|mathjax\.rstudio\.com|cdn\.plot\.ly|fonts\.googleapis\.com)"
+    r"/[\w./@+=?,:&|-]{1,120}"
+)
 _CONTROLS = re.compile(r"[\0-\x20]+")
-_URL = re.compile(r"""url\(\s*["']?([^"')]*)|@import\s*["']([^"']*)""", re.IGNORECASE)
+_URL = re.compile(
+    r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)]*))|@import\s*["']([^"']*)""", re.IGNORECASE
+)
 _ESCAPED = re.compile(r"\\([0-9a-fA-F]{1,6})\s?")
 
 _FONTS = (b"wOFF", b"wOF2", b"\0\1\0\0", b"OTTO", b"true", b"ttcf")
@@ -53,7 +62,8 @@ class Links:
             self.style(attributes["style"])
         for key, value in attributes.items():
             if key in _LOADED or (key in _HREFS and _is_loaded(name, attributes)):
-                self._loaded(value, several=key.endswith("srcset"))
+                if name not in _OF_LIBRARIES or not _LIBRARY.fullmatch(value.strip()):
+                    self._loaded(value, several=key.endswith("srcset"))
             elif key in _HREFS and _CONTROLS.sub("", value[:20]).lower().startswith("data:"):
                 self._data(value)
         refreshes = attributes.get("http-equiv", "").strip().lower() == "refresh"
@@ -64,7 +74,7 @@ class Links:
         if "\\" in text:
             text = _ESCAPED.sub(lambda code: chr(min(int(code[1], 16), 0x10FFFF)), text)
         for found in _URL.finditer(text):
-            self._loaded(found[1] or found[2] or "")
+            self._loaded(next(filter(None, found.groups()), ""))
 
     def _loaded(self, url: str, *, several: bool = False) -> None:
         start = _CONTROLS.sub("", url[:40])

@@ -109,7 +109,7 @@ class Markup:
         if text.startswith("<!--", at):
             # From the second letter: browsers take <!--> for a whole comment.
             found = _COMMENT_END.search(text, at + 2)
-            self._comment(text[at + 4 : found.start()] if found else "")
+            self._aside(text[at + 4 : found.start()] if found else "")
             return found.end() if found else at
         for begin, finish in _OTHERS:
             if text.startswith(begin, at):
@@ -130,11 +130,6 @@ class Markup:
         if name in _RAW and not found[2].endswith("/"):
             self._raw = name
         return found.end()
-
-    def _comment(self, inner: str) -> None:
-        self._aside(inner)
-        if "[if" in inner[:20]:  # what old browsers read
-            self._nested(inner)
 
     def _raw_text(self, text: str, at: int, last: bool) -> int:
         """The text of an element that holds no tags, up to its end tag."""

@@ -10,11 +10,22 @@ from spoolrunner.executor import docker_log
 SAID = st.lists(st.binary(max_size=40), max_size=20)
 
 
-@given(SAID, st.integers(1, 30))
+def stream_of(*messages: tuple[int, bytes]) -> bytes:
+    return b"".join(struct.pack(">BxxxI", one, len(message)) + message for one, message in messages)
+
+
+def test_the_time_that_the_engine_puts_into_a_long_line_is_left_out() -> None:
+    parts = [(1, b"T1 long li"), (2, b"T2 other\n"), (1, b"T3 ne of wo"), (1, b"T4 rds\n")]
+    more = [(1, b"T5 next\n")]
+    said = b"".join(docker_log.messages([stream_of(*parts, *more)]))
+    assert said == b"T1 long liT2 other\nne of words\nT5 next\n"
+
+
+@given(SAID.map(lambda said: [message + b"\n" for message in said]), st.integers(1, 30))
 def test_messages_are_found_however_the_stream_comes_in_pieces(
     said: list[bytes], piece_bytes: int
 ) -> None:
-    stream = b"".join(struct.pack(">BxxxI", 1, len(message)) + message for message in said)
+    stream = stream_of(*((1, message) for message in said))
     pieces = [stream[at : at + piece_bytes] for at in range(0, len(stream), piece_bytes)]
     assert list(docker_log.messages(pieces)) == said
 

@@ -69,6 +69,7 @@ COLUMNS: Cases = {
 
 TEXTS: Cases = {
     "commas in text": ("t.txt", f"Results\n\n{ROWS}".encode()),
+    "identifiers of letters and figures": ("t.txt", b"patient_id;sex\nP001;F\n"),
     "identifiers that are words": ("t.txt", b"patient_id,age\nalice,34\nbob,40\n"),
     "what pandas prints": ("t.txt", PANDAS.encode()),
     "what R prints": ("t.txt", b"  patient_id age\n1       4711  34\n2       4712  40\n"),
@@ -153,7 +154,7 @@ PAGES: Cases = {
     ),
     "behind an empty comment": (
         "t.html",
-        in_page("<!--><table><tr><th>patient_id</th></tr></table>"),
+        in_page(f"<!--><table><tr><td>patient_id<td>age<tr><td>{LEAKED}<td>34</table><!-- -->"),
     ),
     "a page in a page": (
         "t.html",
@@ -181,6 +182,14 @@ PAGES: Cases = {
     "a script from elsewhere": (
         "t.html",
         in_page('<script src="//cdn.example.org/x.js"></script>'),
+    ),
+    "data in the name of a library": (
+        "t.html",
+        in_page(f'<script src="https://cdnjs.cloudflare.com/{"4711-" * 40}"></script>'),
+    ),
+    "an image where libraries are": (
+        "t.html",
+        in_page('<img src="https://cdnjs.cloudflare.com/x.png">'),
     ),
     "a style from elsewhere": (
         "t.html",
@@ -224,7 +233,7 @@ FIGURES: Cases = {
         "f.svgz",
         gzip.compress(f"<svg><desc>\n{ROWS}</desc></svg>".encode()),
     ),
-    "a bomb": ("f.svgz", gzip.compress(b"\0" * (1 << 27))),
+    "a bomb": ("f.svgz", gzip.compress(b"<svg>" + b" " * (1 << 27) + b"</svg>")),
     "something behind what is packed": ("f.svgz", gzip.compress(GGPLOT.encode()) + ROWS.encode()),
     "a comment in what is packed": (
         "f.svgz",

@@ -233,6 +233,25 @@ PAGES: Cases = {
     ),
     "a page without tags": ("t.html", b"Nothing was found for any patient_id."),
     "an embedded figure in SVG": ("t.html", f"<img src='{SMALL}'>".encode()),
+    "a notebook as nbconvert writes it": (
+        "t.html",
+        b"""<!DOCTYPE html><html><head><meta charset="utf-8"/><title>notebook</title>
+<script src="https://cdnjs.cloudflare.com/ajax/libs/require.js/2.1.10/require.min.js"></script>
+<script src="https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.7/latest.js?config=TeX-AMS_CHTML-full,Safe"></script>
+</head><body class="jp-Notebook"><div class="jp-InputArea"><pre><span></span><span class="n">df</span><span class="p">[</span><span class="s2">&quot;patient_id&quot;</span><span class="p">]</span><span class="o">.</span><span class="n">nunique</span><span class="p">()</span>
+</pre></div><div class="jp-OutputArea-output"><pre>1000</pre></div>
+<div class="jp-RenderedImage"><img alt="No description has been provided for this image" src="IMAGE"></div></body></html>""".replace(
+            b"IMAGE", IMAGE.encode()
+        ),
+    ),
+    "what pandoc says to old browsers": (
+        "t.html",
+        b'<html><!--[if lt IE 9]><script src="//cdnjs.cloudflare.com/x.js"></script><![endif]--><p>a</p></html>',
+    ),
+    "what Bootstrap draws": (
+        "t.html",
+        b"""<style>.a{background:url("data:image/svg+xml,%3csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3e%3cpath d='M2 5l6 6'/%3e%3c/svg%3e")}</style>""",
+    ),
     "an old page": (
         "t.html",
         b"<html><body bgcolor=white><p align=center>it's <b>5 < 6<p>done</body></html>",

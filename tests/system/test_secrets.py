@@ -32,10 +32,11 @@ KEY = f"-----BEGIN PRIVATE KEY-----\nMII{CANARY}presto\n-----END PRIVATE KEY----
 SHOW = (
     'sh -c "env; env | base64 -w 0; echo; cat /proc/self/environ; '
     "printf %s $DATABASE_URL | head -c 9; printf %s ${DATABASE_URL#?????????}; "
-    'echo; exit CODE"'
+    # the engine cuts a line in two at 16,384 bytes, here within the canary
+    'echo; printf %016370d 0; echo $DATABASE_URL; exit CODE"'
 )
-# The canary, and its base64 wherever in a text it begins.
-FORMS = [CANARY.encode()] + [
+# The end of the canary, should it be torn, and its base64 wherever in a text it begins.
+FORMS = [CANARY[2:].encode()] + [
     base64.b64encode(b"\0" * n + CANARY.encode()).rstrip(b"=")[(0, 2, 3)[n] : -1] for n in range(3)
 ]
 

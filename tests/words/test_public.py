@@ -94,3 +94,21 @@ def test_what_an_exception_says_is_in_no_report(detail, kind):
     request = a_request()
     request.jobs = [jobs.refused(request, 1, error)]
     assert not set(public(request)) & set(PRIVATE)
+
+
+@given(kept_back=st.integers(0, 99), refused=st.integers(0, 99))
+def test_how_many_files_were_kept_back_changes_no_byte_of_a_report(kept_back, refused):
+    said = []
+    for numbers in ((kept_back, refused), (0, 0)):
+        end = verdict(Ending(0), [], *numbers)
+        job = Job(
+            identifier="j1",
+            sequence=1,
+            action="make",
+            attempt=1,
+            status=end.status,
+            status_code=end.code,
+            status_message=end.message,
+        )
+        said.append(public(a_request(job)))
+    assert said[0] == said[1]
