@@ -222,8 +222,8 @@ class Line:
         return limit_s - (clock.monotonic_s() - (self.job.started_monotonic_s or 0))
 
     def _ended_by_reboot(self) -> bool:
-        """Whatever its exit code: a machine that goes down kills in many ways, and takes with it what
-        a job that ended well had written: nobody flushes that before it is collected."""
+        """Whatever its exit code: a machine that goes down kills in many ways, and takes with it
+        what a job that ended well had written: nobody flushes that before it is collected."""
         return self._rebooted() and not self.job.cancel
 
     def _cause(self, look: Exit) -> Cause:

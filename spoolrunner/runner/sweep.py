@@ -2,7 +2,7 @@
 
 A request moves to done/ only after its jobs' lines have ended, so all this can find is the last
 step of one: a publication whose request tells of it already, a container and a folder not cleared.
-In a thread, at start. Whether somebody is at a job is asked of the mover, one by one, at that moment.
+In a thread, at start. Whether somebody is at a job is asked of the mover, one by one, just then.
 """
 
 import contextlib
@@ -26,8 +26,7 @@ SWEPT = ".swept"
 
 @dataclass(frozen=True)
 class Leftover:
-    """Of a job. aside: done in the mover's thread, at the moment at which nobody is at it. finish: be
-    rid of it."""
+    """Of a job. aside: done in the mover's thread, when nobody is at it. finish: be rid of it."""
 
     job: str
     what: str
@@ -36,7 +35,7 @@ class Leftover:
 
 
 class Sweep:
-    """busy: not done yet. A drain waits for it: else cron would leave a dead job's files for ever."""
+    """busy: not done yet. A drain waits: else cron would leave a dead job's files for ever."""
 
     def __init__(self, house: House) -> None:
         self._house = house

@@ -2,8 +2,8 @@
 
 usage: python -m tests.crash.plant [NAME...]
 
-A table of invariants that are never violated proves nothing unless they can be. Each bug is one that
-somebody could make; the short forms of this folder's commands are tried on it in turn.
+A table of invariants that are never violated proves nothing unless they can be. Each bug is one
+that somebody could make; the short forms of this folder's commands are tried on it in turn.
 
 exit status: 0 each was caught; 1 one was not
 """
