@@ -343,7 +343,8 @@ class Life:
         self.place.turn_server(True)
         status, said = self.place.hooked(("run", "--drain"))
         log = self.place.base / "temp" / "log"
-        said = f"{log.read_text()[-2000:]} {said[:2000]}"
+        at = said.find("Current thread")  # of faulthandler's story: where it hung or crashed
+        said = f"{log.read_text()[-2000:]} {said[max(at, 0) :][:3000]}"
         assert status == 0, f"a fresh runner ended with {status}: {said}"
 
 

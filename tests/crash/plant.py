@@ -83,9 +83,13 @@ BUGS = (
         (
             (
                 "files.py",
-                "(target))\n        else:\n            os.rename(source, target)\n        self._moved",
                 (
-                    "(target))\n        elif source.is_dir():\n            os.rename(source, target)\n"
+                    "(target))\n        else:\n            os.rename(source, target)\n"
+                    "        self._moved"
+                ),
+                (
+                    "(target))\n        elif source.is_dir():\n            "
+                    "os.rename(source, target)\n"
                     "        else:\n            write_flushed(target, source.read_bytes(), 0o600)\n"
                     "            os.unlink(source)\n        self._moved"
                 ),

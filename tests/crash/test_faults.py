@@ -1,10 +1,8 @@
 """Some of all calls fail; and disks that are really full, out of files, or read-only at once."""
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,14 +10,13 @@ import pytest
 
 from tests.crash.faults import faults, try_one
 from tests.crash.life import Life
+from tests.crash.loop import Disk, only_root
 from tests.crash.points import choose, rotating
 from tests.site import Site
 from tests.system.test_crash_points import QUICK, has_started
 from tests.system.test_trouble import SOON
 
 EVERY = 200
-FILES = 2500
-ROOTS = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
 
 
 def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:
@@ -30,55 +27,14 @@ def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:
     assert len(results) > 10
 
 
-class Disk:
-    """An ext4 of its own, on a loop device, to be filled and broken."""
-
-    def __init__(self, folder: Path) -> None:
-        self.image, self.mounted = folder / "image", folder / "site" / "spool"
-        self.mounted.mkdir(parents=True)
-        with self.image.open("wb") as image:
-            image.truncate(64 << 20)
-        make = ("mkfs.ext4", "-q", "-F", "-N", str(FILES), str(self.image))
-        subprocess.run(make, check=True, env=ROOTS)
-
-    def mount(self) -> None:
-        check = ("fsck.ext4", "-p", self.image)  # after `abort` it would stay read-only
-        subprocess.run(check, check=False, capture_output=True, env=ROOTS)
-        subprocess.run(("mount", "-o", "loop", self.image, self.mounted), check=True)
-        self.mounted.chmod(0o755)
-
-    def unmount(self) -> bool:
-        """False while somebody still uses it."""
-        return not subprocess.run(("umount", self.mounted), check=False).returncode
-
-    def abort(self) -> None:
-        """As ext4 does when the device fails: read-only from now on, for everybody."""
-        subprocess.run(("mount", "-o", "remount,abort", self.mounted), check=True)
-
-    def fill(self) -> None:
-        with (self.mounted / "fill").open("wb") as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(1 << 20))
-                file.flush()
-
-    def use_up_files(self) -> None:
-        (self.mounted / "fill").mkdir()
-        with contextlib.suppress(OSError):
-            for number in range(FILES):
-                (self.mounted / "fill" / str(number)).touch()
-
-    def free(self) -> None:
-        subprocess.run(("rm", "-r", self.mounted / "fill"), check=True)
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     for path in (tmp_path, *tmp_path.parents):
         if path.name.startswith("pytest-") or path == tmp_path:
             path.chmod(0o755)
-    if os.geteuid() != 0 and os.environ.get("CI") != "true":
-        pytest.skip("only root may mount a disk")
-    one = Disk(tmp_path)
+    if reason := only_root():
+        pytest.skip(reason)
+    one = Disk(tmp_path / "image", tmp_path / "site" / "spool")
     one.mount()
     yield one
     assert one.unmount()
