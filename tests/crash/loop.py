@@ -41,6 +41,10 @@ class Disk:
         done = subprocess.run(("umount", self.mounted), check=False, capture_output=True)
         return not done.returncode
 
+    def detach(self) -> None:
+        """Even if somebody uses it: the sandbox of a job may hold a copy of every mount."""
+        self._do("umount", "-l", str(self.mounted))
+
     def abort(self) -> None:
         """As ext4 does when the device fails: read-only from now on, for everybody."""
         self._do("mount", "-o", "remount,abort", str(self.mounted))
@@ -50,8 +54,8 @@ class Disk:
         self._do("xfs_io", "-x", "-c", "shutdown", str(self.mounted))
 
     def restart(self) -> None:
-        """Mount a copy of what is on the device: the sandboxes of others may hold this mount."""
-        self._do("umount", "-l", str(self.mounted))
+        """Mount a copy of what is on the device, which somebody may still hold."""
+        self.detach()
         again = self.image.with_name(f"{self.image.name}-again")
         self._do("cp", "--sparse=always", str(self.image), str(again))
         self.image.unlink()

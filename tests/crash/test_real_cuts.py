@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,10 @@ from tests.crash.invariants import violations
 from tests.crash.life import WELL, Life, Place, expect, living
 from tests.crash.loop import Disk, only_root
 from tests.crash.points import rotating
+from tests.crash.races import kill
 from tests.site import head
 
-CUTS = 4
+CUTS = 3
 
 
 @pytest.fixture(params=["ext4", "xfs"])
@@ -29,7 +29,7 @@ def cut_off(request: pytest.FixtureRequest) -> Iterator[tuple[Life, Disk]]:
         disk.mount()
         place.command("init")
         yield life, disk
-        place.until(disk.unmount)
+        disk.detach()
 
 
 def test_what_was_acknowledged_outlives_a_real_cut(cut_off: tuple[Life, Disk]) -> None:
@@ -49,7 +49,7 @@ def test_what_was_acknowledged_outlives_a_real_cut(cut_off: tuple[Life, Disk]) -
         pid = place.zygote.start(place.task(("run", "--drain"), None, place.base / "temp" / "cut"))
         time.sleep(chance.uniform(0.2, 1.5))  # chance, not a wait for anything
         disk.cut()
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
         place.zygote.wait()
         restart(place, disk, number)
         life.to_the_end()
@@ -74,5 +74,5 @@ def kill_all(spool: Path) -> Iterator[int]:
         except OSError:
             continue
         if uses:
-            os.kill(int(process.name), signal.SIGKILL)
+            kill(int(process.name))
             yield int(process.name)
