@@ -83,8 +83,19 @@ class KeptJob:
             )
         except subprocess.TimeoutExpired as error:
             raise TryLater("The keeper of a job does not answer.") from error
-        if done.stdout not in ("begun", "already"):
+        if done.stdout == "already":
+            self._await_start()
+        elif done.stdout != "begun":
             raise TryLater("The keeper of a job could not begin.", detail=done.stderr)
+
+    def _await_start(self) -> None:
+        """Another keeper has the lock, such as that of a runner that was killed just now; until it
+        has written down that it begins, the job would be taken for lost."""
+        deadline = time.monotonic() + BEGIN_TIMEOUT_S
+        while self.started is None:
+            if time.monotonic() > deadline or not (self._held() or self.started):
+                raise TryLater("The keeper of a job could not begin.")
+            time.sleep(BRIEFLY_S)
 
     def look(self) -> Look:
         started = self.started

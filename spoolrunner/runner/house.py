@@ -1,10 +1,11 @@
 """The house: what the runner is built from, and whether work may go on at all."""
 
-import shutil
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spoolrunner import drop
 from spoolrunner.checkout import Studies
@@ -27,6 +28,7 @@ from spoolrunner.workspace import Storage, Workspace
 
 READERS = 4
 STOPPERS = 8
+MIN_FREE_FILES = 1000  # a study has hundreds, each laid out for each of its jobs
 
 
 @dataclass
@@ -128,12 +130,10 @@ class House:
         return True
 
     def disk_is_free(self) -> bool:
-        """Is there MIN_FREE_DISK on the spool's and the storage's filesystems?"""
+        """Is there MIN_FREE_DISK on all filesystems that we write to, and files to be had?"""
+        folders = (self.rooms.folder, self.storage.high, self.storage.medium)
         try:
-            return all(
-                shutil.disk_usage(folder).free >= self.config.min_free_disk_bytes
-                for folder in (self.rooms.folder, self.storage.high, self.storage.medium)
-            )
+            return all(_has_room(folder, self.config.min_free_disk_bytes) for folder in folders)
         except FileNotFoundError:
             return False
 
@@ -151,3 +151,10 @@ class House:
         with self._lock:
             self._holds_s = {job: end for job, end in self._holds_s.items() if end > now_s}
             return [end_s - now_s for end_s in self._holds_s.values()]
+
+
+def _has_room(folder: Path, least_bytes: int) -> bool:
+    """A filesystem that makes files as it needs them (btrfs) says that it has none at all."""
+    about = os.statvfs(folder)
+    has_files = not about.f_files or about.f_favail >= MIN_FREE_FILES
+    return has_files and about.f_bavail * about.f_frsize >= least_bytes

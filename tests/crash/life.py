@@ -287,7 +287,7 @@ LOOKERS = ("status", "show", "logs", "validate", "graph")
 
 
 def unknown_verbs() -> set[str]:
-    """Verbs of which nobody said what they do to the disk: give each a Step, or call it a looker."""
+    """Verbs of which nobody said what they do to the disk: each needs a Step, or only looks."""
     return set(VERBS) - {step.verb for step in LIFE} - set(LOOKERS)
 
 
@@ -343,7 +343,8 @@ class Life:
         self.place.turn_server(True)
         status, said = self.place.hooked(("run", "--drain"))
         log = self.place.base / "temp" / "log"
-        said = f"{log.read_text()[-2000:]} {said[:2000]}"
+        at = said.find("Current thread")  # of faulthandler's story: where it hung or crashed
+        said = f"{log.read_text()[-2000:]} {said[max(at, 0) :][:3000]}"
         assert status == 0, f"a fresh runner ended with {status}: {said}"
 
 

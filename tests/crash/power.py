@@ -1,4 +1,4 @@
-"""Power cuts: what was not flushed is lost, in every way; then a fresh runner starts, all is checked.
+"""Power cuts: what was not flushed is lost, in every way; a fresh runner starts, all is checked.
 
 usage: python -m tests.crash.power [--every K --offset R] [--left-out 2] [--step NAME] [--workers 2]
 
@@ -112,13 +112,13 @@ def cuts(life: Life, one: Trace, most_left_out: int) -> Iterator[tuple[Cut, Call
     """Each with a function that brings everything into that state."""
     disk = Disk(life.place.base / "kept" / one.step.name / "spool")
     told = Told(0, 0)
-    seen: set[bytes] = set()
+    seen: set[tuple[int, bool]] = set()
     for after, event in enumerate(one.events, 1):
         disk.take(event)
         told = event if isinstance(event, Told) else told
         is_last = after == len(one.events)
         for number, state in enumerate(disk.cuts(most_left_out)):
-            digest = disk.digest(state) + bytes([is_last])
+            digest = (disk.digest(state), is_last)
             if digest not in seen:
                 seen.add(digest)
                 bring = partial(_bring_about, life, one, disk, state, told, is_last)

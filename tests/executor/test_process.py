@@ -1,14 +1,17 @@
 """What only the process executor has: its keeper, its sandbox, what it refuses."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +234,24 @@ def test_a_keeper_that_comes_late_leaves_alone_what_was_begun(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="limits of a whole job need root")
+def test_who_comes_while_another_keeper_begins_waits_until_that_is_written_down(
+    tmp_path: Path,
+) -> None:
+    """Else the job would be taken for lost: it has the lock, but no record yet."""
+    job = kept.KeptJob(tmp_path)
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(job.begin, description_of(tmp_path), ())
+        with pytest.raises(TimeoutError):
+            coming.result(timeout=2)
+        about = {"pid": os.getpid(), "started_at": "now", "log": "", "image_id": ""}
+        (tmp_path / ".begun").write_text(json.dumps(about))
+        (tmp_path / ".begun").rename(tmp_path / "started")
+        coming.result(BOUND_S)
+    os.close(lock)
+
+
 def test_a_fork_bomb_is_stopped(house: House) -> None:
     bomb = "trap '' TERM; (bomb() { bomb | bomb & }; bomb) & : > begun; while :; do :; done"
     launch = house.launch("sh", "-c", bomb, limits=Limits(pids=100, log_bytes=100_000))

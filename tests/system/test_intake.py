@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 
 from tests.site import WITHIN_S, Site
-from tests.spool.kill_points import CALLS, PROJECT, Crash, points
 from tests.system.conftest import NewSite
 
-KILL_STEP = 16
 DROPPERS = 5
 EACH = 60
+PROJECT = """\
+version: "4.0"
+actions:
+  make:
+    run: python:v2 sh -c "echo x > a.csv"
+    outputs:
+      highly_sensitive: {a: a.csv}
+"""
 
 
 @pytest.fixture
@@ -128,27 +134,6 @@ def test_three_hundred_files_from_five_processes_are_each_taken_once(running: Si
     assert running.rejected() == {}
     for room in ("inbox", ".claims", "running"):
         assert os.listdir(running.spool / room) == []
-
-
-@pytest.fixture(scope="module")
-def crash(tmp_path_factory: pytest.TempPathFactory) -> Crash:
-    if shutil.which("strace") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("strace is not installed")
-        pytest.skip("strace is not installed")
-    return Crash(Site(tmp_path_factory.mktemp("crash") / "site"))
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_killed_anywhere_while_it_takes_every_drop_is_dealt_with_once(
-    crash: Crash, call: str
-) -> None:
-    """Each n-th call; all of them by `python -m tests.spool.kill_points`."""
-    killed = 0
-    for number in [number for name, number in points(KILL_STEP) if name == call]:
-        killed += crash.run_killed_at(call, number)
-        crash.check()
-    assert killed
 
 
 def test_of_two_runners_one_takes_and_the_other_takes_over(running: Site) -> None:
