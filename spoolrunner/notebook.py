@@ -77,7 +77,8 @@ def notes_on(whole: bytes, path: Path) -> list[bytes]:
         data, _ = files.read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         return []
-    heading, *notes, torn = data.split(b"\n")
+    heading, _, rest = data.partition(b"\n")
+    *notes, torn = rest.split(b"\n")
     if notes and not _is_whole(notes[-1]):
         torn = notes.pop()
     if torn:
