@@ -63,21 +63,38 @@ def read(path: Path) -> Written:
 
     Raises FileNotFoundError, OSError as files.read_regular.
     """
+    whole, beside = copied(path)
+    return Written(whole, _following(whole, beside, notes_of(path)))
+
+
+def copied(path: Path) -> tuple[bytes, bytes | None]:
+    """The bytes of a file and of its notes (None: it has none), as they were together at one
+    moment, whatever they say."""
     while True:
         whole, about = files.read_regular(path, MOST_BYTES)
-        notes = notes_on(whole, notes_of(path))
+        beside = _bytes_of(notes_of(path))
         # Replaced since: then what we have may lack the notes that the new one holds already.
         if mark_of(path) == _mark(about):
-            return Written(whole, notes)
+            return whole, beside
 
 
 def notes_on(whole: bytes, path: Path) -> list[bytes]:
     """The notes at path, if it is these bytes that they follow."""
+    return _following(whole, _bytes_of(path), path)
+
+
+def _bytes_of(path: Path) -> bytes | None:
     try:
-        data, _ = files.read_regular(path, MOST_BYTES)
+        return files.read_regular(path, MOST_BYTES)[0]
     except FileNotFoundError:
+        return None
+
+
+def _following(whole: bytes, data: bytes | None, path: Path) -> list[bytes]:
+    if data is None:
         return []
-    heading, *notes, torn = data.split(b"\n")
+    heading, _, rest = data.partition(b"\n")
+    *notes, torn = rest.split(b"\n")
     if notes and not _is_whole(notes[-1]):
         torn = notes.pop()
     if torn:

@@ -72,9 +72,8 @@ def _sent(ground: Ground) -> Iterator[Finding]:
 
 
 def _trouble(ground: Ground) -> Iterator[Finding]:
-    path = ground.rooms.outbox / outbox.TROUBLE
-    if path.exists():
-        yield from _read(ground, path, str)
+    for name in (outbox.TROUBLE, outbox.FACT):
+        yield from _read(ground, ground.rooms.outbox / name, str)
 
 
 def _read(ground: Ground, path: Path, kind: type[object]) -> Iterator[Finding]:

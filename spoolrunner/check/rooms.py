@@ -26,7 +26,7 @@ OURS = {
     "running": re.compile(rf"{ID}\.(json|notes)"),
     ".claims": re.compile(r"[a-z2-7]{16}\.json"),
     "workspaces": re.compile(r"[a-z0-9_-]+\.(json|notes)"),
-    "outbox": re.compile(rf"{ID}\.\d+\.json|\.trouble\.json"),
+    "outbox": re.compile(rf"{ID}\.\d+\.json|\.(trouble|fact)\.json"),
     "outbox/sent": re.compile(rf"{ID}\.json"),
     "outbox/refused": re.compile(rf"{ID}(\.error)?\.json"),
 }

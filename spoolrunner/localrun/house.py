@@ -107,7 +107,11 @@ class StudyHouse:
         self.tidy()
 
     def tidy(self) -> None:
-        """What a server keeps for ever is in the way here: the study has the newest of each."""
+        """What a server keeps for ever is in the way here: the study has the newest of each. And
+        its manifest tells all by itself, whoever reads it next."""
+        with _survived("notes of the manifest"):
+            if self._workspace.lags:
+                self._workspace.fold()
         for folder in (self.storage.high / "logs", self.storage.medium / "workspaces"):
             beneath.remove_tree(folder)
 

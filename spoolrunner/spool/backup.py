@@ -1,8 +1,9 @@
 """A backup: the spool in one file, taken while the mover goes on moving files.
 
 A request that moves while we copy must not be missed and not be there twice. So running/ is read
-first, then where finished ones lie, and what is found in both is taken as finished; the sequence
-number is read last, so that nothing restored is above it.
+first, then where finished ones lie, and what is found in both is taken as finished. Then the
+outbox: the end of what is taken as finished lies there, or was sent; what is taken as active is
+told anew by the next start. The sequence number is read last, so that nothing restored is above it.
 """
 
 import errno
@@ -14,13 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from spoolrunner import files
+from spoolrunner import files, notebook
 from spoolrunner.errors import BadMachine
 from spoolrunner.spool.rooms import MARKER, Rooms
 
 # Later rooms win. Locks, drafts, git's cache and what the process executor keeps are made anew.
-FIRST = (".claims", "running", "outbox")
-THEN = ("done", "index", "rejected", "control", "workspaces")
+FIRST = (".claims", "running")  # then done/
+THEN = ("index", "outbox", "rejected", "control", "workspaces")
+NOTED = ("running", "workspaces")  # whose files may have notes beside them
 LAST = (MARKER, "recent.json", ".locks/sequence")
 
 
@@ -46,17 +48,23 @@ class Backup:
 
     def _fill(self, out: IO[bytes], first: dict[str, bytes]) -> None:
         with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as whole:
-            for room in THEN:
-                for name, data in self._read(room):
-                    self._add(whole, name, data)
-            finished = {Path(name).name for name in self._written if name.startswith("done/")}
-            for name, data in first.items():
-                if not (name.startswith("running/") and Path(name).name in finished):
-                    self._add(whole, name, data)
+            for name, data in self._read("done"):
+                self._add(whole, name, data)
+            finished = {Path(name).stem for name in self._written}
+            first = {name: data for name, data in first.items() if _stem(name) not in finished}
+            active = {_stem(name) for name in first} - {""}
+            for name, data in (*first.items(), *self._rest(active)):
+                self._add(whole, name, data)
             for name in LAST:
                 path = self._rooms.folder / name
                 if path.exists():
                     self._add(whole, name, path.read_bytes())
+
+    def _rest(self, active: set[str]) -> Iterator[tuple[str, bytes]]:
+        for room in THEN:
+            for name, data in self._read(room):
+                if _told_of(name) not in active:
+                    yield name, data
 
     def _add(self, whole: tarfile.TarFile, name: str, data: bytes) -> None:
         info = tarfile.TarInfo(name)
@@ -72,9 +80,35 @@ class Backup:
                 if name.startswith(".draft-"):
                     continue
                 try:
-                    data, _ = files.read_regular(path, 1 << 30)
+                    found = _with_notes(path) if room in NOTED else {path: _read(path)}
                 except OSError as error:
                     if error.errno in PASSED_OVER:
                         continue
                     raise
-                yield str(path.relative_to(self._rooms.folder)), data
+                for each, data in found.items():
+                    yield str(each.relative_to(self._rooms.folder)), data
+
+
+def _stem(name: str) -> str:
+    """The request of a file in running/, or "" for another file."""
+    return Path(name).stem if name.startswith("running/") else ""
+
+
+def _told_of(name: str) -> str | None:
+    """The request of a report that waits: outbox/ID.SEQ.json."""
+    path = Path(name)
+    return path.stem.rpartition(".")[0] if path.parent.name == "outbox" else None
+
+
+def _with_notes(path: Path) -> dict[Path, bytes]:
+    """A file and its notes as they were together. Notes alone are those of a request that somebody
+    has taken out by hand and may put back."""
+    if path.suffix != ".json":
+        alone = not path.with_suffix(".json").exists()
+        return {path: _read(path)} if alone else {}
+    whole, beside = notebook.copied(path)
+    return {path: whole} if beside is None else {path: whole, notebook.notes_of(path): beside}
+
+
+def _read(path: Path) -> bytes:
+    return files.read_regular(path, 1 << 30)[0]

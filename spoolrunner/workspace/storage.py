@@ -5,7 +5,6 @@ mounted looks like an empty folder, so `init` leaves a marker in each and real d
 written where it is missing. Layout: contract, section 5.
 """
 
-import contextlib
 import os
 import stat
 from dataclasses import dataclass
@@ -169,9 +168,11 @@ class Storage:
         return self.jobs / "kept"
 
     def keep(self, name: str) -> None:
-        """Out of the way of the next attempt, as it is; nothing there is fine."""
+        """Out of the way of the next attempt, as it is; nothing there is fine: it was kept before."""
+        if not (self.jobs / name).exists():
+            return
         files.make_folder(self.kept)
-        with contextlib.suppress(FileNotFoundError), files.Changes() as disk:
+        with files.Changes() as disk:
             disk.move(self.jobs / name, self.kept / name)
 
     def set_aside(self, path: Path, now: str) -> None:

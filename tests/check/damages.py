@@ -218,6 +218,7 @@ DAMAGES = [
     Damage("what was sent last is torn", "torn_file",
            lambda s: _in_sent(s, '{"form')),
     Damage("the courier's trouble is torn", "torn_file", _report(".trouble.json", '"half')),
+    Damage("what is known of job-server is torn", "torn_file", _report(".fact.json", '"half')),
     Damage("a report was refused", "report_refused", _refusal, mended=False),
     Damage("a room is gone", "missing_room",
            lambda s: (s.spool / "control/kill").rmdir()),

@@ -107,3 +107,9 @@ def test_any_damages_at_once_lose_no_request(copied: NewCopy, seed: int) -> None
     deleted = {name for damage in chosen for name in damage.deletes}
     for name in set(ASKED) - deleted:
         assert is_kept(site, name) or f"{name}.json" in told, (name, [one.name for one in chosen])
+
+
+def test_what_the_courier_knows_of_job_server_is_no_finding(copied: NewCopy) -> None:
+    site = copied()
+    (site.spool / "outbox/.fact.json").write_text('"It lists nothing."\n')
+    assert site.kinds(*DEEP) == set()

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from spoolrunner import notebook
 from spoolrunner.errors import BadInput, BadMachine, BadProject, CannotExpand, TryLater
 from spoolrunner.localrun import Interrupted, State, home
 from spoolrunner.localrun.ending import alike, printable
@@ -89,6 +90,20 @@ def test_what_is_run_again_and_what_is_reused(study: Study) -> None:
     )
     assert states(study.run("c")) == {"a": REUSED, "b": RUN, "c": RUN}
     assert study.read("c.csv") == "new\n"
+
+
+def test_the_manifest_of_a_large_study_tells_all_by_itself(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook, "SMALL_BYTES", 0)
+    study.has(
+        first=action(make("first.csv"), out="first.csv"),
+        second=action(make("second.csv"), "first", out="second.csv"),
+    )
+    study.run("run_all")
+    told = json.loads(study.read("metadata/manifest.json"))
+    assert sorted(told["outputs"]) == ["first.csv", "second.csv"]
+    assert not (study.folder / "metadata/manifest.notes").exists()
 
 
 def test_the_first_failure_ends_the_run_unless_that_is_declined(study: Study) -> None:

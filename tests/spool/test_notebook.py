@@ -97,9 +97,10 @@ def test_a_torn_last_line_is_ignored(path, torn):
     assert noted(path) == [{"n": 1}]
 
 
-def test_a_torn_heading_is_damage_and_is_said(path):
+@pytest.mark.parametrize("torn", [b"{}\n", b"", b'{"follows"'])
+def test_a_torn_heading_is_damage_and_is_said(path, torn):
     written(path).note({"n": 1})
-    notes_of(path).write_bytes(b"{}\n")
+    notes_of(path).write_bytes(torn)
     with pytest.raises(BadMachine):
         notebook.read(path)
 

@@ -115,3 +115,12 @@ def test_a_job_that_was_stopped_keeps_its_log_and_what_it_had_made(line, cause):
     assert (line.medium / "metadata/make.failed/a.csv").exists()
     assert not (line.medium / "a.csv").exists()
     assert "it ran" in (line.high / "metadata/make.log").read_text()
+
+
+def test_a_folder_that_is_kept_stays_kept_when_that_is_done_again(line: Line) -> None:
+    """A line that could not clear its container, because the engine was away, comes here again."""
+    line.storage.lay_out("sr-1-a-1")
+    (line.storage.jobs / "sr-1-a-1.part").rename(line.storage.jobs / "sr-1-a-1")
+    line.storage.keep("sr-1-a-1")
+    line.storage.keep("sr-1-a-1")
+    assert (line.storage.kept / "sr-1-a-1/workspace").is_dir()
