@@ -21,7 +21,6 @@ from docker import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.utils import kwargs_from_env
 
-from spoolrunner import files
 from spoolrunner.errors import BadMachine, Refused, TryLater
 from spoolrunner.executor import (
     Absent,
@@ -118,20 +117,7 @@ class DockerExecutor:
         """
         if isinstance(self.look(name), Absent):
             return
-        total_bytes = 0
-
-        def whole() -> Iterator[bytes]:
-            nonlocal total_bytes
-            for message in self._said(name, follow=False):
-                total_bytes += len(message)
-                if total_bytes <= limit_bytes:
-                    yield message
-
-        with files.Changes() as disk:
-            disk.write_parts(path, whole())
-            if total_bytes > limit_bytes:
-                said = self._said(name, follow=False)
-                disk.write_parts(path, docker_log.cut(said, total_bytes, limit_bytes))
+        docker_log.save(path, limit_bytes, lambda: self._said(name, follow=False))
 
     def follow_log(self, name: str, follow: bool) -> Iterator[bytes]:
         """With follow there is no time limit between two messages: a job may be silent for days."""

@@ -1,9 +1,13 @@
 """What a container said, as the engine sends it: messages to bytes, and a long log cut short.
 
-Pure. Source of the format: Docker Engine API, "Attach to a container", section "Stream format".
+Source of the format: Docker Engine API, "Attach to a container", section "Stream format".
+Knows: files.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from spoolrunner import files
 
 HEADER_BYTES = 8  # which stream, three zeros, the length of the message
 
@@ -54,3 +58,20 @@ def cut(said: Iterable[bytes], total_bytes: int, limit_bytes: int) -> Iterator[b
 
 def _gap(cut_bytes: int) -> bytes:
     return f"\n[spoolrunner: {cut_bytes} bytes of this log were cut out here]\n".encode()
+
+
+def save(path: Path, limit_bytes: int, said: Callable[[], Iterable[bytes]]) -> None:
+    """Write the log to path, at most limit_bytes of it. said: asks for it, from its beginning."""
+    total_bytes = 0
+
+    def whole() -> Iterator[bytes]:
+        nonlocal total_bytes
+        for message in said():
+            total_bytes += len(message)
+            if total_bytes <= limit_bytes:
+                yield message
+
+    with files.Changes() as disk:
+        disk.write_parts(path, whole())
+        if total_bytes > limit_bytes:
+            disk.write_parts(path, cut(said(), total_bytes, limit_bytes))
