@@ -70,6 +70,7 @@ class Mover:
                 self._house.wake.wait(TROUBLE_S)
                 continue
             self._house.heart.beat(len(self._left))
+            self._sweep.begin()
             if drain and self._idle():
                 break
             self._house.wake.wait(self._next_due_s())
@@ -90,7 +91,7 @@ class Mover:
         for request in requests:
             self._take_up(request)
             log.info("request=%s taken up", request.identifier)
-        self._sweep.begin(ended)
+        self._sweep.expect(ended)
 
     def _set_aside(self, path: Path, error: BadRequest) -> None:
         claims.reject(self._house.rooms, path, path.name, error, clock.now())

@@ -41,11 +41,19 @@ class Sweep:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self.busy = False
-
-    def begin(self, ended: Collection[str]) -> None:
+        self._ended: Collection[str] = ()
+        self._begun = False
         self.busy = True
-        self._house.stoppers.do(lambda: self._run(ended))
+
+    def expect(self, ended: Collection[str]) -> None:
+        """Jobs of active requests that have ended: nobody is at these."""
+        self._ended = ended
+
+    def begin(self) -> None:
+        """Once, after the inbox was taken: an active request that somebody put there has jobs."""
+        if not self._begun:
+            self._begun = True
+            self._house.stoppers.do(lambda: self._run(self._ended))
 
     def _run(self, ended: Collection[str]) -> None:
         """In a thread."""
