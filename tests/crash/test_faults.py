@@ -28,13 +28,18 @@ def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+def kind() -> str:
+    return "ext4"
+
+
+@pytest.fixture
+def disk(tmp_path: Path, kind: str) -> Iterator[Disk]:
     for path in (tmp_path, *tmp_path.parents):
         if path.name.startswith("pytest-") or path == tmp_path:
             path.chmod(0o755)
     if reason := only_root():
         pytest.skip(reason)
-    one = Disk(tmp_path / "image", tmp_path / "site" / "spool")
+    one = Disk(tmp_path / "image", tmp_path / "site" / "spool", kind)
     one.mount()
     yield one
     assert one.unmount()
@@ -61,9 +66,16 @@ def runner_log(site: Site) -> str:
     return (site.folder / "runner.log").read_text()
 
 
-@pytest.mark.parametrize("fill", [Disk.fill, Disk.use_up_files])
+@pytest.mark.parametrize(
+    ("kind", "fill", "free"),
+    [
+        ("ext4", Disk.fill, Disk.free),
+        ("ext4", Disk.use_up_files, Disk.free),
+        ("btrfs", Disk.limit, Disk.lift),
+    ],
+)
 def test_on_a_full_disk_new_work_is_held_until_there_is_room(
-    site: Site, disk: Disk, fill: Callable[[Disk], None]
+    site: Site, disk: Disk, fill: Callable[[Disk], None], free: Callable[[Disk], None]
 ) -> None:
     pause = site.spool / "control" / "paused"
     pause.touch()
@@ -77,7 +89,7 @@ def test_on_a_full_disk_new_work_is_held_until_there_is_room(
         lambda: "waiting_on_disk" in codes(site, identifier) or "the disk fails" in runner_log(site)
     )
     assert runner.poll() is None
-    disk.free()
+    free(disk)
     site.finished(identifier)
     assert site.statuses(identifier) == {"first": "succeeded"}
 
