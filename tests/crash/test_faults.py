@@ -16,7 +16,7 @@ from tests.site import Site
 from tests.system.test_crash_points import QUICK, has_started
 from tests.system.test_trouble import SOON
 
-EVERY = 200
+EVERY = 260
 
 
 def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:
@@ -95,6 +95,7 @@ def test_on_a_full_disk_new_work_is_held_until_there_is_room(
 
 
 def test_a_disk_that_becomes_read_only_under_a_job_loses_nothing(site: Site, disk: Disk) -> None:
+    site.settings["JOB_TIMEOUT"] = "1s"  # to be written down, which can't be done
     identifier = ask(site, SOON, "run_all")
     runner = site.start()
     site.until(lambda: has_started(site, identifier))
@@ -104,6 +105,7 @@ def test_a_disk_that_becomes_read_only_under_a_job_loses_nothing(site: Site, dis
     site.close()
     for started in (site.spool / "processes").glob("*/started"):  # who is to write how it ended
         os.kill(json.loads(started.read_bytes())["pid"], signal.SIGKILL)
+    del site.settings["JOB_TIMEOUT"]
     site.until(disk.unmount)
     disk.mount()
     site.drain()
