@@ -10,7 +10,10 @@ ROOTS = {"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
 MAKE = {
     "ext4": ("64M", ("mkfs.ext4", "-q", "-F", "-N", str(FILES))),
     "xfs": ("320M", ("mkfs.xfs", "-q", "-f")),
+    "btrfs": ("192M", ("mkfs.btrfs", "-q", "-f")),
 }
+# A copy bears the same name as what it was made of, and that may still be mounted somewhere.
+OPTIONS = {"xfs": ",nouuid"}
 
 
 def only_root() -> str:
@@ -20,7 +23,7 @@ def only_root() -> str:
 
 
 class Disk:
-    """kind: ext4 or xfs."""
+    """kind: ext4, xfs or btrfs."""
 
     def __init__(self, image: Path, mounted: Path, kind: str = "ext4") -> None:
         self.image, self.mounted, self.kind = image, mounted, kind
@@ -33,7 +36,8 @@ class Disk:
         if self.kind == "ext4":  # after `abort` it would stay read-only
             check = ("fsck.ext4", "-p", self.image)
             subprocess.run(check, check=False, capture_output=True, env=ROOTS)
-        self._do("mount", "-o", "loop", str(self.image), str(self.mounted))
+        options = f"loop{OPTIONS.get(self.kind, '')}"
+        self._do("mount", "-o", options, str(self.image), str(self.mounted))
         self.mounted.chmod(0o755)
 
     def unmount(self) -> bool:
@@ -76,6 +80,15 @@ class Disk:
 
     def free(self) -> None:
         self._do("rm", "-r", str(self.mounted / "fill"))
+
+    def limit(self) -> None:
+        """A quota of btrfs that is used up: statvfs does not show it."""
+        self._do("btrfs", "quota", "enable", str(self.mounted))
+        self._do("btrfs", "qgroup", "limit", "1M", "0/5", str(self.mounted))
+        self.fill()
+
+    def lift(self) -> None:
+        self._do("btrfs", "qgroup", "limit", "none", "0/5", str(self.mounted))
 
     @staticmethod
     def _do(*words: str) -> None:

@@ -16,7 +16,7 @@ from tests.site import Site
 from tests.system.test_crash_points import QUICK, has_started
 from tests.system.test_trouble import SOON
 
-EVERY = 200
+EVERY = 260
 
 
 def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:
@@ -28,13 +28,18 @@ def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
+def kind() -> str:
+    return "ext4"
+
+
+@pytest.fixture
+def disk(tmp_path: Path, kind: str) -> Iterator[Disk]:
     for path in (tmp_path, *tmp_path.parents):
         if path.name.startswith("pytest-") or path == tmp_path:
             path.chmod(0o755)
     if reason := only_root():
         pytest.skip(reason)
-    one = Disk(tmp_path / "image", tmp_path / "site" / "spool")
+    one = Disk(tmp_path / "image", tmp_path / "site" / "spool", kind)
     one.mount()
     yield one
     assert one.unmount()
@@ -61,9 +66,16 @@ def runner_log(site: Site) -> str:
     return (site.folder / "runner.log").read_text()
 
 
-@pytest.mark.parametrize("fill", [Disk.fill, Disk.use_up_files])
+@pytest.mark.parametrize(
+    ("kind", "fill", "free"),
+    [
+        ("ext4", Disk.fill, Disk.free),
+        ("ext4", Disk.use_up_files, Disk.free),
+        ("btrfs", Disk.limit, Disk.lift),
+    ],
+)
 def test_on_a_full_disk_new_work_is_held_until_there_is_room(
-    site: Site, disk: Disk, fill: Callable[[Disk], None]
+    site: Site, disk: Disk, fill: Callable[[Disk], None], free: Callable[[Disk], None]
 ) -> None:
     pause = site.spool / "control" / "paused"
     pause.touch()
@@ -77,12 +89,13 @@ def test_on_a_full_disk_new_work_is_held_until_there_is_room(
         lambda: "waiting_on_disk" in codes(site, identifier) or "the disk fails" in runner_log(site)
     )
     assert runner.poll() is None
-    disk.free()
+    free(disk)
     site.finished(identifier)
     assert site.statuses(identifier) == {"first": "succeeded"}
 
 
 def test_a_disk_that_becomes_read_only_under_a_job_loses_nothing(site: Site, disk: Disk) -> None:
+    site.settings["JOB_TIMEOUT"] = "1s"  # to be written down, which can't be done
     identifier = ask(site, SOON, "run_all")
     runner = site.start()
     site.until(lambda: has_started(site, identifier))
@@ -92,6 +105,7 @@ def test_a_disk_that_becomes_read_only_under_a_job_loses_nothing(site: Site, dis
     site.close()
     for started in (site.spool / "processes").glob("*/started"):  # who is to write how it ended
         os.kill(json.loads(started.read_bytes())["pid"], signal.SIGKILL)
+    del site.settings["JOB_TIMEOUT"]
     site.until(disk.unmount)
     disk.mount()
     site.drain()
