@@ -304,11 +304,17 @@ def record(name: str, content: dict[str, Any]) -> None:
 
 
 def insist(action: Callable[[], None]) -> None:
-    """A full disk is no reason to lose how a job of many hours ended; meanwhile it is `running`."""
-    while True:
-        with contextlib.suppress(OSError):
-            return action()
-        time.sleep(RETRY_S)
+    """A full disk is no reason to lose how a job of many hours ended; meanwhile it is `running`.
+
+    But where our folder itself was removed there is nobody left to tell.
+    """
+    while os.path.exists("started"):
+        try:
+            action()
+        except OSError:
+            time.sleep(RETRY_S)
+        else:
+            return
 
 
 def now() -> str:

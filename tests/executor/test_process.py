@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -415,3 +416,13 @@ def test_an_image_of_another_language_is_its_program_here(tmp_path: Path, progra
     assert house.said(launch) == "fitted\n"
     assert (launch.folder / "plot.png").stat().st_size
     house.clear()
+
+
+def test_a_keeper_whose_folder_was_removed_ends_with_its_job(house: House) -> None:
+    launch = house.waiting("exit 0")
+    (started,) = house.base.glob(f"**/{launch.name}/started")
+    keeper = os.pidfd_open(json.loads(started.read_bytes())["pid"])
+    shutil.rmtree(started.parent)
+    house.open_gate(launch)
+    assert select.select([keeper], [], [], BOUND_S)[0]
+    os.close(keeper)
