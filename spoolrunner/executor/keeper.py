@@ -306,13 +306,15 @@ def record(name: str, content: dict[str, Any]) -> None:
 def insist(action: Callable[[], None]) -> None:
     """A full disk is no reason to lose how a job of many hours ended; meanwhile it is `running`.
 
-    But where the folder itself was removed, nobody will ever ask.
+    But where our folder itself was removed there is nobody left to tell.
     """
-    while os.stat(".").st_nlink:
-        with contextlib.suppress(OSError):
+    while os.path.exists("started"):
+        try:
             action()
+        except OSError:
+            time.sleep(RETRY_S)
+        else:
             return
-        time.sleep(RETRY_S)
 
 
 def now() -> str:

@@ -21,6 +21,7 @@ from tests.system.test_crash_points import CHAIN, QUICK, has_started
 from tests.system.test_trouble import codes, log
 
 SHORT = CHAIN.replace("FIRST", "sleep 3")
+BEGINS = CHAIN.replace("FIRST", "touch begun; sleep 2")
 FAILS = CHAIN.replace("FIRST", "sleep 3; exit 3")
 
 
@@ -127,10 +128,10 @@ def test_an_engine_that_never_answers_holds_its_jobs_and_says_so_and_nothing_els
 def test_storage_that_goes_in_mid_run_is_waited_for_and_the_job_does_not_run_again(
     site: Site,
 ) -> None:
-    study = site.study({"project.yaml": SHORT})
+    study = site.study({"project.yaml": BEGINS})
     site.drop(site.request(study, "first", identifier="r1"))
     site.start()
-    site.until(lambda: has_started(site, "r1"))
+    site.until(lambda: list(site.high.glob("volumes/*/workspace/begun")))
     site.high.rename(site.folder / "away")
     site.until(lambda: list((site.spool / "processes").glob("*/status")))
     site.until(lambda: "storage" in site.do("status"))
