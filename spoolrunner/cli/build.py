@@ -66,7 +66,10 @@ def place_to_look(ctx: click.Context) -> tuple[Rooms, Config | None]:
     except BadConfig:
         if not (named := os.environ.get("SPOOL_DIR")):
             raise
-        return spool_rooms.open_spool(Path(named)), None
+        place = spool_rooms.open_spool(Path(named))
+        if os.access(place.claims, os.R_OK):
+            raise  # these are the runner's own settings
+        return place, None
 
 
 def storage(settings: Config) -> "Storage":

@@ -26,14 +26,14 @@ FORTY = "version: '4.0'\nactions:\n" + "".join(
 )
 
 
-def as_another(site: Site, *words: str) -> subprocess.CompletedProcess[str]:
-    """By a user in SPOOL_GROUP who knows nothing but where the spool is."""
+def as_another(site: Site, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """By a user in SPOOL_GROUP who knows nothing but where the spool is. more: of their own."""
     gid = grp.getgrnam(GROUP).gr_gid
     known = site.environment()
     names = ("PATH", "PYTHONPATH", "SPOOL_DIR", "NO_COLOR", *os.environ.keys() & {"LANG"})
     return subprocess.run(
         [sys.executable, "-m", "tests.system.nobody", f"+{gid}", *words],
-        env={name: known[name] for name in names if name in known},
+        env={name: known[name] for name in names if name in known} | more,
         cwd="/",
         capture_output=True,
         text=True,
@@ -85,7 +85,7 @@ def test_who_is_only_in_the_group_sees_what_runs_and_no_request_file(shared_site
         assert seen[name] == own[name], name
     assert as_another(site, "show", "r1").returncode == 4
     assert "r1" in as_another(site, "status").stdout
-    assert as_another(site, "status", "--check").returncode == 0
+    assert as_another(site, "status", "--check", MAX_WORKERS="not settings of ours").returncode == 0
     runner.kill()
     runner.wait()
     assert as_another(site, "status", "--check").returncode == 4
