@@ -8,7 +8,7 @@ Pure. Knows: setting, units, weights.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class Config:
 
     weights: the file of JOB_RESOURCE_WEIGHTS. ignored: names that job-runner knows, were set, and
     mean nothing here. warnings: sentences for the operator; nothing that must stop us.
+    former_secrets: of a running service whose settings were read again; jobs may know them still.
     """
 
     spool_dir: Path = _of("SPOOL_DIR", units.path, "./spool",
@@ -223,6 +224,7 @@ class Config:
     weights: Weights = Weights()
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    former_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def database_urls(self) -> dict[str, str]:
@@ -235,8 +237,9 @@ class Config:
 
     @property
     def secrets(self) -> list[str]:
-        """The values of all settings that are secret and set."""
-        return [getattr(self, each.field) for each in table().values() if each.secret]
+        """The values of all settings that are secret and set, or were."""
+        now = [getattr(self, each.field) for each in table().values() if each.secret]
+        return [*now, *self.former_secrets]
 # fmt: on
 
 

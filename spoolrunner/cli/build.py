@@ -147,17 +147,21 @@ def courier(settings: Config, place: Rooms, behind: "Callable[[], set[str]]") ->
     return Courier(place, server, settings.report_outputs, behind)
 
 
-def detection(settings: Config, place: Rooms) -> "Detection | None":
+def detection(house: "House") -> "Detection | None":
     """None if nobody is to be asked whether the database is in maintenance."""
-    if not settings.db_maintenance_command:
+    if not (command := house.config.db_maintenance_command):
         return None
     from spoolrunner.runner.detection import Detection
 
+    return Detection(house.rooms, shlex.split(command), lambda: _of_detection(house.config))
+
+
+def _of_detection(settings: Config) -> dict[str, str]:
+    """The environment of DB_MAINTENANCE_COMMAND."""
     urls = settings.database_urls
     own = {name: os.environ[name] for name in OF_COMMANDS if name in os.environ}
     url = urls.get("full") or urls.get("default") or next(iter(urls.values()), "")
-    given = {"DATABASE_URL": url, "TEMP_DATABASE_NAME": settings.temp_database_name}
-    return Detection(place, shlex.split(settings.db_maintenance_command), {**own, **given})
+    return {**own, "DATABASE_URL": url, "TEMP_DATABASE_NAME": settings.temp_database_name}
 
 
 def _check_network(settings: Config, place: Rooms) -> None:

@@ -59,10 +59,10 @@ def _orphans(settings: Config, place: Rooms) -> list[Orphan]:
         return executor if name == chosen else made[name]()
 
     def active() -> set[str]:
-        return orphans.active_jobs(find.all_active(place))
+        return orphans.active_jobs(find.every_active(place))
 
     seen = [*orphans.containers(executor), *orphans.folders(build.storage(settings), place.spool8)]
-    lost = orphans.lost(find.all_active(place), place.spool8, of)
+    lost = orphans.lost(find.every_active(place), place.spool8, of)
     return [*orphans.without_job(seen, active), *lost]
 
 

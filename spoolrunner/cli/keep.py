@@ -88,7 +88,7 @@ def _known(place: Rooms, workspace: str) -> WorkspaceIndex:
 def _refuse_active(place: Rooms, index: WorkspaceIndex) -> None:
     active = [
         one.identifier
-        for one in find.all_active(place)
+        for one in find.every_active(place)
         if folder_name(one.workspace.name).casefold() == index.folder.casefold()
     ]
     if active:

@@ -8,7 +8,7 @@ import click
 from spoolrunner import lock
 from spoolrunner.cli import build, confirm
 from spoolrunner.errors import TryLater
-from spoolrunner.request import Job, Status
+from spoolrunner.request import Job, Request, Status
 from spoolrunner.spool import find, flags
 from spoolrunner.spool.rooms import Rooms
 
@@ -108,11 +108,11 @@ def prepare_for_reboot(ctx: click.Context, yes: bool, within_s: float) -> None:
     place = build.rooms(ctx)
     confirm.ask(f"{_running_words(place)} Stop all jobs to restart the machine?", yes=yes)
     flags.put_up(place, flags.REBOOT)
-    if not lock.is_locked(place.locks / "mover") and _running(place):
+    if not lock.is_locked(place.locks / "mover") and _running(find.every_active(place)):
         from spoolrunner.cli import service
 
         service.drain_here(ctx)  # nobody else is there to stop them
-    _wait_until(lambda: not _running(place), within_s, place)
+    _wait_until(lambda: not _running(find.every_active(place)), within_s, place)
     click.echo("It is safe to restart the machine. Afterwards: spoolrunner resume")
 
 
@@ -128,13 +128,12 @@ def _wait_until(holds: Callable[[], bool], within_s: float, place: Rooms) -> Non
         time.sleep(LOOK_S)
 
 
-def _running(place: Rooms) -> Sequence[Job]:
+def _running(requests: Sequence[Request]) -> Sequence[Job]:
     """Jobs that have a container, or whose files are being read or written."""
-    requests = find.all_active(place)
     return [job for one in requests for job in one.jobs if job.status is Status.RUNNING]
 
 
 def _running_words(place: Rooms) -> str:
-    jobs = _running(place)
+    jobs = _running(find.all_active(place))
     names = ", ".join(job.action for job in jobs)
     return f"{len(jobs)} running: {names}." if jobs else "No job runs."

@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 # built into objects when the service starts.
 CHANGEABLE = (
     *("MAX_WORKERS", "MAX_DB_WORKERS", "DEFAULT_JOB_CPU_COUNT", "DEFAULT_JOB_MEMORY_LIMIT"),
-    *("JOB_TIMEOUT", "JOB_LOG_LIMIT", "JOB_PIDS_LIMIT", "STOP_GRACE", "MAX_ATTEMPTS"),
-    *("IMAGE_WAIT", "FULL_DATABASE_URL", "SLICE_DATABASE_URL", "DUMMY_DATABASE_URL"),
-    *("DEFAULT_DATABASE_URL", "TEMP_DATABASE_NAME", "EMIS_ORGANISATION_HASH", "STATA_LICENSE"),
-    *("LEVEL4_MAX_FILESIZE", "LEVEL4_MAX_CSV_ROWS", "LEVEL4_FILE_TYPES"),
+    *("JOB_TIMEOUT", "JOB_DISK_LIMIT", "JOB_LOG_LIMIT", "JOB_PIDS_LIMIT", "STOP_GRACE"),
+    *("MAX_ATTEMPTS", "IMAGE_WAIT", "FULL_DATABASE_URL", "SLICE_DATABASE_URL"),
+    *("DUMMY_DATABASE_URL", "DEFAULT_DATABASE_URL", "TEMP_DATABASE_NAME", "EMIS_ORGANISATION_HASH"),
+    *("STATA_LICENSE", "LEVEL4_MAX_FILESIZE", "LEVEL4_MAX_CSV_ROWS", "LEVEL4_FILE_TYPES"),
     *("KEEP_FAILED_DAYS", "KEEP_DONE_DAYS", "MIN_FREE_DISK", "LOGLEVEL"),
 )
 
@@ -34,9 +34,12 @@ def reload(house: House, env_files: Sequence[Path]) -> None:
         log.error("the settings stay as they were: %s", " ".join(error.problems))
         return
     changed = _changed(house.config, read)
+    known = settings.table()
+    former = [getattr(house.config, field) for name, field in changed.items() if known[name].secret]
     house.config = dataclasses.replace(
         house.config,
         **{field: getattr(read, field) for name, field in changed.items() if name in CHANGEABLE},
+        former_secrets=(*former, *house.config.former_secrets),
     )
     logbook.follow(house.config)
     house.wake.set()

@@ -77,9 +77,9 @@ def _run(house: House, mover: Mover, *, drain: bool) -> None:
     elif courier:
         carry = partial(courier.run, settings.poll_interval_s, threading.Event())
         threading.Thread(target=carry, name="courier", daemon=True).start()
-    if detection := build.detection(settings, place):
+    if detection := build.detection(house):
         _watch_database(settings, detection, drain=drain)
-    _keep_tidy(Retention(settings, place, house.storage), drain=drain)
+    _keep_tidy(Retention(house), drain=drain)
     mover.run(drain=drain)
     house.heart.last(drained=drain)
     if courier and drain:

@@ -8,7 +8,7 @@ no by ending well and saying nothing. Anything else is no answer, and nothing ch
 import logging
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from spoolrunner.spool import flags
 from spoolrunner.spool.rooms import Rooms
@@ -20,12 +20,15 @@ TIMEOUT_S = 60.0
 
 
 class Detection:
-    """command: its words; it is run without a shell. environment: all it is given."""
+    """command: its words; it is run without a shell. environment: makes all it is given, each time
+    it is asked: the database's address may change in a running service."""
 
-    def __init__(self, rooms: Rooms, command: Sequence[str], environment: Mapping[str, str]):
+    def __init__(
+        self, rooms: Rooms, command: Sequence[str], environment: Callable[[], Mapping[str, str]]
+    ) -> None:
         self._rooms = rooms
         self._command = list(command)
-        self._environment = dict(environment)
+        self._environment = environment
 
     def run(self, every_s: float, stopped: threading.Event) -> None:
         while not stopped.is_set():
@@ -48,7 +51,7 @@ class Detection:
         try:
             done = subprocess.run(
                 self._command,
-                env=self._environment,
+                env=dict(self._environment()),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=TIMEOUT_S,

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from spoolrunner import beneath, files
 from spoolrunner.config import Config
+from spoolrunner.runner.house import House
 from spoolrunner.spool.rooms import Rooms
 from spoolrunner.workspace import Storage
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 EVERY_S = 86400.0
 LOOK_S = 3600.0
 DAY_S = 86400.0
+ASIDE = ".expired-"  # what is being removed; one that a kill left has expired like any other
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def expired(config: Config, rooms: Rooms, storage: Storage) -> Iterator[Expired]
 
 def remove(one: Expired) -> None:
     """Raises OSError. Aside first: a job that fails just now may make it anew."""
-    aside = one.path.with_name(f".expired-{one.path.name}")
+    aside = one.path.with_name(f"{ASIDE}{one.path.name}")
     beneath.remove_tree(aside)
     with contextlib.suppress(FileNotFoundError), files.Changes() as disk:
         disk.move(one.path, aside)
@@ -55,10 +57,8 @@ def remove(one: Expired) -> None:
 class Retention:
     """Keeps the time of the last clearing on disk, so that cron's short runs have one a day too."""
 
-    def __init__(self, config: Config, rooms: Rooms, storage: Storage) -> None:
-        self._config = config
-        self._rooms = rooms
-        self._storage = storage
+    def __init__(self, house: House) -> None:
+        self._house = house
 
     def run(self, stopped: threading.Event) -> None:
         while not stopped.is_set():
@@ -67,12 +67,13 @@ class Retention:
 
     def once(self) -> None:
         """Unless it was done within a day. Never raises."""
-        stamp = self._rooms.locks / "retention"
+        house = self._house
+        stamp = house.rooms.locks / "retention"
         with contextlib.suppress(FileNotFoundError):
             if time.time() - stamp.stat().st_mtime < EVERY_S:
                 return
         try:
-            for one in expired(self._config, self._rooms, self._storage):
+            for one in expired(house.config, house.rooms, house.storage):
                 remove(one)
                 log.info("removed what=%s days=%d %s", one.what, one.days, one.path)
             with files.Changes() as disk:
@@ -86,7 +87,7 @@ def _finished(rooms: Rooms, days: int) -> Iterator[Expired]:
     today = datetime.now(UTC).date()
     for name in sorted(os.listdir(rooms.done)):
         with contextlib.suppress(ValueError):
-            day = datetime.strptime(name, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+            day = date.fromisoformat(name.removeprefix(ASIDE))
             if (age := (today - day).days) > days:
                 path = rooms.done / name
                 yield Expired(path, f"{_count(path)} finished requests", age)

@@ -48,11 +48,21 @@ def jobs_meant(request: Request, part: str) -> list[Job]:
 def all_active(rooms: Rooms) -> list[Request]:
     """In order of acceptance. A file that goes away while we look is no error, and one that is torn
     must not hide the others: the next runner sets it aside. Raises PermissionError."""
+    return _active(rooms, contextlib.suppress(BadMachine))
+
+
+def every_active(rooms: Rooms) -> list[Request]:
+    """The same for those who do away with what seems to be nobody's: of one that can't be read, or
+    is of a later version, nobody knows what belongs to it. Raises BadMachine, PermissionError."""
+    return _active(rooms, contextlib.nullcontext())
+
+
+def _active(rooms: Rooms, unreadable: contextlib.AbstractContextManager[object]) -> list[Request]:
     found = []
     for name in os.listdir(rooms.running):  # not glob, which shows an empty folder to strangers
         if name.startswith(".") or not name.endswith(".json"):
             continue
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError, BadMachine):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError), unreadable:
             found.append(requestfile.read(rooms.running / name))
     return sorted(found, key=lambda one: one.sequence)
 

@@ -168,7 +168,7 @@ class Storage:
         return self.jobs / "kept"
 
     def keep(self, name: str) -> None:
-        """Out of the way of the next attempt, as it is; nothing there is fine: kept before."""
+        """Out of the way of the next attempt, as it is; it may have been kept before."""
         if not (self.jobs / name).exists():
             return
         files.make_folder(self.kept)

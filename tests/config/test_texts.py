@@ -126,7 +126,7 @@ def test_every_default_can_be_read():
         values[setting.field] = setting.read(
             made if isinstance(made, str) else made(values, machine)
         )
-    assert set(values) | {"ignored", "warnings", "weights"} == set(
+    assert set(values) | {"former_secrets", "ignored", "warnings", "weights"} == set(
         settings.Config.__dataclass_fields__
     )
 

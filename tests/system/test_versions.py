@@ -107,3 +107,20 @@ def test_jobs_outlive_an_upgrade_of_the_runner(site: Site) -> None:
     site.drain()
     assert set(site.statuses("r1").values()) == {"succeeded"}
     assert {job["attempt"] for job in site.jobs("r1").values()} == {1}
+
+
+def test_what_belongs_to_a_request_of_a_later_version_is_nobodys_to_take(site: Site) -> None:
+    """After a step back: its job runs, and its workspace is in use."""
+    site.drop(site.request(site.study({"project.yaml": SLOW}), "run_all", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: has_started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    mine = make_later(site.spool / "running/r1.json")
+    for words in (("gc", "--yes"), ("archive", "ws", "--yes"), ("prepare-for-reboot", "--yes")):
+        done = site.try_to(*words)
+        assert (done.returncode, "newer_format" in done.stderr) == (4, True), words
+    (site.spool / "running/r1.json").write_bytes(mine)
+    site.do("resume")
+    site.drain()
+    assert {job["attempt"] for job in site.jobs("r1").values()} == {1}
