@@ -46,6 +46,12 @@ def attempts(site: Site) -> list[tuple[int, int]]:
     return [(job["attempt"], job["not_counted"]) for job in site.active("r1")["jobs"]]
 
 
+def end(site: Site) -> None:
+    """Nothing of an endless job is left."""
+    site.do("kill", "r1")
+    site.finished("r1")
+
+
 def flags(site: Site) -> dict[str, object]:
     told: dict[str, object] = json.loads(site.do("status", "--json"))["flags"]
     return told
@@ -80,7 +86,7 @@ def test_maintenance_stops_database_jobs_alone_and_does_not_count_it(
     assert flags(site)["db_maintenance_by"] == "operator"
     site.do("maintenance", "off")
     site.until(lambda: attempts(site) == [(2, 1)] and has_started(site, "r1"))
-    site.do("kill", "r1")
+    end(site)
 
 
 def test_maintenance_with_drain_lets_running_database_jobs_end(database_site: Site) -> None:
@@ -160,7 +166,7 @@ def test_prepared_for_a_reboot_nothing_runs_and_nothing_is_counted(site: Site, a
     if not alive:
         site.start()
     site.until(lambda: attempts(site)[0] == (2, 1) and has_started(site, "r1"))
-    site.do("kill", "r1")
+    end(site)
 
 
 def test_it_is_not_said_to_be_safe_while_a_job_runs(site: Site) -> None:
@@ -172,7 +178,10 @@ def test_it_is_not_said_to_be_safe_while_a_job_runs(site: Site) -> None:
     done = site.try_to("prepare-for-reboot", "--yes", "--within", "1")
     assert (done.returncode, done.stdout) == (5, "")
     assert "first" in done.stderr
-    site.do("kill", "r1")
+    site.close()
+    site.settings["STOP_GRACE"] = "0s"
+    site.start()
+    end(site)
 
 
 def test_killed_after_it_was_stopped_for_a_hold_that_is_not_its_own_end(site: Site) -> None:
@@ -188,4 +197,4 @@ def test_killed_after_it_was_stopped_for_a_hold_that_is_not_its_own_end(site: Si
     site.do("resume")
     site.start()
     site.until(lambda: attempts(site) == [(2, 1)] and has_started(site, "r1"))
-    site.do("kill", "r1")
+    end(site)

@@ -74,7 +74,7 @@ def test_one_that_stands_by_is_ready_too(site: Site, manager: socket.socket) -> 
 def test_settings_are_read_again_by_a_signal(site: Site) -> None:
     env_file = site.folder / "our.env"
     env_file.write_text("MAX_WORKERS=1\nBACKEND=expectations\n")
-    site.settings["SPOOLRUNNER_ENV"] = str(env_file)
+    site.settings |= {"SPOOLRUNNER_ENV": str(env_file), "STOP_GRACE": "0s"}
     slow = CHAIN.replace("FIRST", "sleep 1000")
     study = site.study({"project.yaml": slow})
     for name in ("r1", "r2"):
@@ -92,6 +92,7 @@ def test_settings_are_read_again_by_a_signal(site: Site) -> None:
     assert "these change only with a restart: BACKEND" in log(site)
     for name in ("r1", "r2"):
         site.do("kill", name)
+        site.finished(name)
 
 
 def log(site: Site) -> str:
