@@ -51,6 +51,11 @@ class Diary:
             status_message="Running.",
         )
 
+    def flushed(self) -> None:
+        """Returns when it is on disk that the job is to be stopped: a runner killed between the two
+        would leave an end that looks like the job's own."""
+        self._book.tell(lambda: None)
+
     def takes_too_long(self) -> None:
         """Before it is stopped: a runner killed in between must not take that for its own end."""
         self.note(status_code=Code.TIMED_OUT, status_message="Stopped: it took too long.")

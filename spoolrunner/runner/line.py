@@ -71,7 +71,10 @@ class Line:
         """
         try:
             if self.job.phase in (Phase.STARTING, Phase.STARTED):
+                self._diary.flushed()
                 self._executor.stop(self.name, self._house.config.stop_grace_s)
+        except Stopping:
+            return
         except (SpoolrunnerError, OSError) as error:
             self._diary.not_stopped(error)
 
@@ -205,7 +208,9 @@ class Line:
         while isinstance(look := self._executor.look(self.name), Running):
             left_s = self._time_left_s()
             if self.job.cancel or left_s <= 0:
-                if not self.job.cancel:
+                if self.job.cancel:
+                    self._diary.flushed()
+                else:
                     self._diary.takes_too_long()
                 self._executor.stop(self.name, self._house.config.stop_grace_s)
             else:
