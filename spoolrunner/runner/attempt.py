@@ -87,7 +87,9 @@ class Attempt:
         return self._wait()
 
     def stop(self, grace_s: float) -> None:
+        """Raises Stopping if the mover has stopped."""
         if self._job.phase in (Phase.STARTING, Phase.STARTED):
+            self._diary.to_be_stopped()
             self.executor.stop(self.name, grace_s)
 
     def clear(self) -> None:
@@ -104,6 +106,8 @@ class Attempt:
             limit = None if told else self._limit_passed(gauge)
             if limit:
                 self._diary.takes_too_much(limit)
+            elif told:
+                self._diary.to_be_stopped()
             if told or limit:
                 self.executor.stop(self.name, self._house.config.stop_grace_s)
             else:

@@ -56,6 +56,11 @@ class Diary:
             status_message="Running.",
         )
 
+    def to_be_stopped(self) -> None:
+        """Returns when that is on disk, as its flags say: a runner killed between the two would
+        leave an end that looks like the job's own."""
+        self.note()
+
     def takes_too_much(self, limit: Code) -> None:
         """Before it is stopped: a runner killed in between must not take that for its own end."""
         self.note(status_code=limit, status_message=STOPPED[limit])

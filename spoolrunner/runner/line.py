@@ -71,6 +71,8 @@ class Line:
         """
         try:
             self._attempt.stop(self._house.config.stop_grace_s)
+        except Stopping:
+            return
         except (SpoolrunnerError, OSError) as error:
             self._diary.not_stopped(error)
 

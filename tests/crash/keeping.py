@@ -34,7 +34,11 @@ def told() -> bool:
     """Does a request file in running/ name this very attempt?"""
     _, _, job, attempt = NAME.split("-")
     for path in (SPOOL / "running").glob("[!.]*.json"):
-        for one in json.loads(path.read_bytes())["jobs"]:
+        try:
+            jobs = json.loads(path.read_bytes())["jobs"]
+        except FileNotFoundError:  # another request that has just ended
+            continue
+        for one in jobs:
             if one["identifier"] == job:
                 return bool(one["attempt"] == int(attempt) and one["phase"] == "starting")
     return False

@@ -95,6 +95,20 @@ def test_killed_before_it_planned_again_a_waiting_request_does_without_the_cance
     assert site.statuses("r2") == {"first": "succeeded", "second": "succeeded"}
 
 
+def test_killed_when_it_has_stopped_a_job_the_next_runner_knows_who_asked(site: Site) -> None:
+    study = site.study({"project.yaml": ENDLESS})
+    site.drop(site.request(study, "first", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: has_started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    site.do("kill", "r1")
+    die_at(site, "executor.process:ProcessExecutor.stop")
+    assert site.active("r1")["jobs"][0]["cancel"] == "admin"
+    site.drain()
+    assert site.statuses("r1") == {"first": "killed_by_admin"}
+
+
 def test_a_cancellation_that_was_dropped_survives_a_kill(site: Site) -> None:
     site.settings["STOP_GRACE"] = "1s"
     study = site.study({"project.yaml": ENDLESS})
