@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-WITHIN_S = 30
+WITHIN_S = 120
 STUDIES = Path(__file__).parent / "studies"
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
 PROJECT = Path(__file__).parent.parent

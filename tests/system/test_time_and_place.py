@@ -19,10 +19,7 @@ GATED = CHAIN.replace("FIRST", "while test ! -e gate; do sleep 0.1; done")
 
 
 class Clock:
-    """The wall clock of a runner, by libfaketime; files keep the real one's times.
-
-    Only of the runner: with this library each `time.sleep` of Python's fails (EINVAL).
-    """
+    """The wall clock of a runner, by libfaketime; files keep the real one's times."""
 
     def __init__(self, site: Site, library: Path) -> None:
         self._file = site.folder / "clock"
@@ -36,7 +33,7 @@ class Clock:
         }
         real = site.settings
         site.settings = real | fake
-        self.runner = site.start()
+        self.runner = site.start(program="tests.system.asleep")
         site.settings = real
 
     def set(self, offset: str) -> None:
