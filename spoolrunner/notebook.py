@@ -53,6 +53,11 @@ def notes_of(path: Path) -> Path:
     return path.with_suffix(".notes")
 
 
+def lying(path: Path) -> list[Path]:
+    """The file and its notes, as far as they are there."""
+    return [each for each in (path, notes_of(path)) if os.path.lexists(each)]
+
+
 def writing(path: Path) -> threading.Lock:
     """To be held by the threads of one process that each read a file, change it and write it."""
     return _WRITING.setdefault(path, threading.Lock())

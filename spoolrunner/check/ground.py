@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from spoolrunner import files
+from spoolrunner import files, notebook
 from spoolrunner.check.kinds import Finding
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine, BadRequest
@@ -59,9 +59,14 @@ class Ground:
         return Finding(kind, str(path), what, self.aside(path, kind, what))
 
     def aside(self, path: Path, kind: str, why: str) -> Callable[[], object]:
-        """The deed of moving something within the spool to rejected/."""
+        """The deed of moving something within the spool to rejected/, a file with its notes."""
         reason = BadRequest(why, kind=kind)
-        return lambda: claims.reject(self.rooms, path, path.name, reason, clock.now())
+
+        def move() -> None:
+            for each in notebook.lying(path) if path.suffix == ".json" else [path]:
+                claims.reject(self.rooms, each, each.name, reason, clock.now())
+
+        return move
 
 
 def said(path: Path, error: BadMachine) -> str:

@@ -13,6 +13,7 @@ from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadMachine
 from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
 from spoolrunner.manifest import Entry, Manifest
+from spoolrunner.notebook import Notebook
 from spoolrunner.record import NEWER, changed, to_json
 from spoolrunner.request import Code, Job, Output, Request, Status
 from spoolrunner.runner import clock
@@ -40,15 +41,16 @@ def index(ground: Ground, path: Path, before: WorkspaceIndex | None) -> None:
     if before is None:
         _keep_torn(ground, path)
     with files.Changes() as disk:
-        disk.write(path, to_json(changed(about, actions=actions)))
+        Notebook(path).write(disk, to_json(changed(about, actions=actions)))
 
 
 def _keep_torn(ground: Ground, path: Path) -> None:
     """A copy goes to rejected/: without a file the workspace would be anybody's for a moment."""
-    copy = path.with_name(f"{path.name}.torn")
-    with files.Changes() as disk:
-        disk.write(copy, path.read_bytes())
-    ground.aside(copy, "torn_file", "It was torn; it was made again from done/.")()
+    for each in notebook.lying(path):
+        copy = each.with_name(f"{each.name}.torn")
+        with files.Changes() as disk:
+            disk.write(copy, each.read_bytes())
+        ground.aside(copy, "torn_file", "It was torn; it was made again from done/.")()
 
 
 def _of_workspace(ground: Ground, path: Path) -> list[Request]:
@@ -124,6 +126,11 @@ def read_manifest(path: Path) -> Manifest:
     return manifest.read(written.whole, written.notes, str(path))
 
 
+def is_noted(path: Path) -> bool:
+    """Are there notes on this manifest? Then the one at medium privacy lags behind, as it may."""
+    return bool(notebook.read(path).notes)
+
+
 def manifests(ground: Ground, places: Places, about: WorkspaceIndex) -> None:
     """Write both manifests again. Of a torn one what was only told there is kept beside it."""
     high, medium = manifest_of(places.high), manifest_of(places.medium)
@@ -135,9 +142,10 @@ def manifests(ground: Ground, places: Places, about: WorkspaceIndex) -> None:
     after = changed(before, outputs=entries)
     files.make_folder(high.parent)
     places.storage.share(medium.parent)
-    with files.Changes() as disk:
-        disk.write(high, to_json(after))
+    with files.Changes() as disk:  # the view first, as the ledger does
         disk.write(medium, to_json(manifest.medium_view(after)), SHARED_FILE)
+    with files.Changes() as disk:
+        Notebook(high).write(disk, to_json(after))
 
 
 def _kept(ground: Ground, path: Path) -> Manifest | None:
@@ -147,7 +155,8 @@ def _kept(ground: Ground, path: Path) -> Manifest | None:
         return None
     except BadMachine as error:
         if error.kind != NEWER:
-            ground.storage.set_aside(path, clock.now())
+            for each in notebook.lying(path):
+                ground.storage.set_aside(each, clock.now())
         return None
 
 

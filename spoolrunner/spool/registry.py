@@ -93,7 +93,8 @@ def add(rooms: Rooms, wanted: WorkspaceRef, *, numbered: bool, force: bool = Fal
     path = path_of(rooms, wanted.name)
     with notebook.writing(path), files.Changes() as disk:
         # Read again: a job may have published meanwhile.
-        disk.write(path, to_json(_index(find(rooms, wanted.name), wanted, number)))
+        whole = to_json(_index(find(rooms, wanted.name), wanted, number))
+        notebook.Notebook(path).write(disk, whole)
     return number
 
 

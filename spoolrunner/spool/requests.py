@@ -68,7 +68,7 @@ class Requests:
             except BadMachine as error:
                 if error.kind == NEWER:
                     raise  # a step back of our own version: its jobs are not ours to sweep away
-                unreadable += [(each, error.message) for each in _lying(path)]
+                unreadable += [(each, error.message) for each in notebook.lying(path)]
                 continue
             self._notebook(request).seen()
             requests.append(request)
@@ -163,7 +163,7 @@ class Requests:
 
     def paths(self, request: Request) -> list[Path]:
         """Its file in running/ and, if there are any, its notes."""
-        return _lying(self.path(request.identifier))
+        return notebook.lying(self.path(request.identifier))
 
     def forget(self, request: Request) -> None:
         """It is not in running/ any more; we only stop watching for it."""
@@ -250,10 +250,6 @@ def reserve_sequence(rooms: Rooms, number: int) -> None:
     """From now on, and over a restart, no number up to this one is given again."""
     with files.Changes() as disk:
         disk.write(rooms.locks / SEQUENCE, to_json(number))
-
-
-def _lying(path: Path) -> list[Path]:
-    return [each for each in (path, notes_of(path)) if os.path.lexists(each)]
 
 
 def _differ(first: Path, second: Path) -> bool:

@@ -1,6 +1,7 @@
 """`spoolrunner check`: what it finds, what --repair does, and that nothing is lost by it."""
 
 import contextlib
+import hashlib
 import json
 import random
 import re
@@ -107,6 +108,31 @@ def test_any_damages_at_once_lose_no_request(copied: NewCopy, seed: int) -> None
     deleted = {name for damage in chosen for name in damage.deletes}
     for name in set(ASKED) - deleted:
         assert is_kept(site, name) or f"{name}.json" in told, (name, [one.name for one in chosen])
+
+
+@pytest.mark.parametrize(
+    ("noted", "kept"),
+    [
+        ("spool/running/new1.json", "spool/rejected/*-new1.notes"),
+        ("spool/workspaces/ws.json", "spool/rejected/*-ws.notes.torn"),
+        (
+            "spool/storage/high_privacy/workspaces/ws/metadata/manifest.json",
+            "spool/storage/high_privacy/set-aside/*-manifest.notes",
+        ),
+    ],
+)
+def test_notes_that_are_damaged_go_aside_with_what_they_follow(
+    copied: NewCopy, noted: str, kept: str
+) -> None:
+    site = copied()
+    path = site.folder / noted
+    follows = hashlib.sha256(path.read_bytes()).hexdigest()
+    damaged = f'{{"follows":"{follows}"}}\n{{"half\n{{}}\n'
+    path.with_suffix(".notes").write_text(damaged)
+    assert site.kinds(*DEEP) & {"torn_file", "index_disagrees", "manifest_disagrees"}
+    assert site.kinds("--repair", *DEEP) == set()
+    (aside,) = site.folder.glob(kept)
+    assert aside.read_text() == damaged
 
 
 def test_what_the_courier_knows_of_job_server_is_no_finding(copied: NewCopy) -> None:

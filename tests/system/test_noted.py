@@ -32,7 +32,7 @@ STEPS = [
     "workspace.ledger:Ledger.fold",
     "runner.folding:Folding._done",
     "spool.requests:Requests._note_whereabouts",
-    "spool.requests:_ended",
+    "spool.requests:ended",
 ]
 
 
@@ -91,6 +91,16 @@ def test_killed_between_noting_and_folding_each_job_runs_once(site: Site, step: 
     die_at(site, step, "--noted")
     drain(site)
     assert [job["attempt"] for job in site.jobs("r1").values()] == [1, 1]
+    assert_all_is_published(site)
+
+
+def test_a_manifest_that_was_only_noted_is_no_finding(site: Site) -> None:
+    """The one at medium privacy lags until a runner folds it."""
+    site.drop(site.request(site.study({"project.yaml": QUICK}), "run_all", identifier="r1"))
+    die_at(site, "workspace.ledger:Ledger.fold", "--noted")
+    found = json.loads(site.try_to("check", "--json").stdout)["findings"]
+    assert "manifest_disagrees" not in {one["kind"] for one in found}
+    drain(site)
     assert_all_is_published(site)
 
 
