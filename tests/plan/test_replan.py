@@ -234,6 +234,7 @@ class AWorkspace(RuleBasedStateMachine):
             self._fail_dependants(request)
             self._replan(request)
             self.jobs.update((job.identifier, job) for job in request.jobs.values())
+            self._fail_dependants(request)  # what is planned anew may need what was cancelled
 
     def _fail_dependants(self, request: ARequest) -> None:
         while bad := [
