@@ -70,6 +70,8 @@ class Requests:
                     raise  # a step back of our own version: its jobs are not ours to sweep away
                 unreadable += [(each, error.message) for each in notebook.lying(path)]
                 continue
+            if self._ended_moving(path, request):
+                continue
             self._notebook(request).seen()
             requests.append(request)
         return sorted(requests, key=lambda one: one.sequence), unreadable
@@ -80,10 +82,21 @@ class Requests:
         if path != self.path(request.identifier):
             raise BadMachine(f"{path} is not named by its identifier.", kind="unreadable_record")
         where = self.find_done(request.identifier)
-        # A power cut in finish() leaves both names on one file, which finish() then mends.
+        # A power cut in finish() leaves both names on one file, which load() then mends.
         if where is not None and _differ(path, self.done_path(where.identifier, where.day)):
             raise BadMachine(f"{request.identifier} is in done/ already.", kind="duplicate")
         return request
+
+    def _ended_moving(self, path: Path, request: Request) -> bool:
+        """Is it in done/ as well, as one file with two names? Then the later name counts. Written
+        again it would be two files, and neither could give way."""
+        where = self.find_done(request.identifier)
+        target = self.done_path(request.identifier, where.day) if where else None
+        if target is None or not target.exists() or _differ(path, target):
+            return False
+        with files.Changes() as disk:
+            disk.remove(path)
+        return True
 
     def save(
         self, requests: Sequence[Request], jobs: Mapping[str, Sequence[Job]] | None = None

@@ -111,7 +111,8 @@ def _witnessed(place: Place) -> bytes:
 def cuts(life: Life, one: Trace, most_left_out: int) -> Iterator[tuple[Cut, Callable[[], None]]]:
     """Each with a function that brings everything into that state."""
     disk = Disk(life.place.base / "kept" / one.step.name / "spool")
-    told = Told(0, 0)
+    witness = life.place.base / "kept" / one.step.name / "witness" / "starts"
+    told = Told(witness.stat().st_size if witness.exists() else 0, 0)
     seen: set[tuple[int, bool]] = set()
     for after, event in enumerate(one.events, 1):
         disk.take(event)

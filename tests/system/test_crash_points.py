@@ -46,6 +46,7 @@ STEPS = [
     "runner.results:Results.finish",
     "runner.results:Results.put_away",
     "spool.requests:Requests.finish",
+    "spool.requests:Requests.done_path",
     "spool.requests:ended",
     "spool.requests:recent",
 ]
@@ -170,6 +171,20 @@ def test_what_a_job_wrote_before_the_power_was_cut_is_not_believed(site: Site) -
     site.drain()
     assert site.statuses("r1") == {"first": "succeeded"}
     assert (site.high / "workspaces/ws/a.csv").read_text() == "x\n"
+
+
+def test_a_request_that_a_power_cut_left_in_two_rooms_is_in_the_later(site: Site) -> None:
+    """One file under both names: reference/spool.md 2.1, row c1."""
+    site.settings["REPORTS"] = "export"  # each start reports anew what it finds in running/
+    study = site.study({"project.yaml": QUICK})
+    site.drop(site.request(study, "first", identifier="r1"))
+    site.drain()
+    [done] = (site.spool / "done").glob("*/r1.json")
+    os.link(done, site.spool / "running" / "r1.json")
+    site.drain()
+    assert list((site.spool / "running").iterdir()) == []
+    assert site.statuses("r1") == {"first": "succeeded"}
+    assert site.rejected() == {}
 
 
 def test_a_drain_clears_away_what_a_dead_runner_left(site: Site) -> None:
