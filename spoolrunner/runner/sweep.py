@@ -8,7 +8,7 @@ In a thread, at start. Whether somebody is at a job is asked of the mover, one b
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from pathlib import Path
 from spoolrunner import files
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
+from spoolrunner.request import Job
 from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
+from spoolrunner.runner.results import is_kept
 from spoolrunner.workspace import JobFolder, unfinished
 
 log = logging.getLogger(__name__)
@@ -43,11 +45,11 @@ class Sweep:
         self._house = house
         self.busy = False
 
-    def begin(self, ended: Collection[str]) -> None:
+    def begin(self, ended: Mapping[str, Job]) -> None:
         self.busy = True
         self._house.stoppers.do(lambda: self._run(ended))
 
-    def _run(self, ended: Collection[str]) -> None:
+    def _run(self, ended: Mapping[str, Job]) -> None:
         """In a thread."""
         try:
             sweep(self._house, ended)
@@ -56,14 +58,18 @@ class Sweep:
             self._house.wake.set()
 
 
-def sweep(house: House, ended: Collection[str]) -> None:
+def sweep(house: House, ended: Mapping[str, Job]) -> None:
     """Never fails: what can't be cleared now is found again at the next start.
 
     ended: jobs of active requests that had ended when this runner started: nobody is at these.
     """
-    for deed in (_finish_publishing, _clear_containers, _clear_folders):
-        with _survived(deed.__name__):
-            for left in deed(house):
+    for what, found in (
+        ("publications", _finish_publishing(house)),
+        ("containers", _clear_containers(house)),
+        ("folders", _clear_folders(house, ended)),
+    ):
+        with _survived(what):
+            for left in found:
                 with _survived(left.what):
                     if _is_taken(house, left, ended):
                         left.finish()
@@ -92,11 +98,16 @@ def _clear_containers(house: House) -> Iterator[Leftover]:
             yield Leftover(one.job, f"container {one.name}", one.clear)
 
 
-def _clear_folders(house: House) -> Iterator[Leftover]:
+def _clear_folders(house: House, ended: Mapping[str, Job]) -> Iterator[Leftover]:
     """Out of the way before they are removed, which takes a while: a runner that was killed before
     it had saved what it planned leaves folders of jobs that are planned anew, under their names, at
     any moment. (What it left of the others' kind stands in a request file: see Line.)"""
     for one in orphans.folders(house.storage, house.rooms.spool8):
+        job = ended.get(one.job)
+        if job and one.name.endswith(f"-{job.attempt}") and is_kept(house.config, job):
+            keep = partial(house.storage.keep, one.name)
+            yield Leftover(one.job, f"folder {one.name}, to be kept", keep)
+            continue
         kept = one.name.removesuffix(SWEPT) + SWEPT
         yield Leftover(
             job=one.job,
