@@ -6,7 +6,7 @@ it is, and how far it got, is in the request file; that it was begun is noted be
 
 from spoolrunner.errors import Refused
 from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
-from spoolrunner.request import Code, Job, Phase
+from spoolrunner.request import Code, Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
 from spoolrunner.runner.results import End, Results
@@ -146,4 +146,4 @@ class Attempt:
         return Cause.MEMORY if look.reason == Cause.MEMORY else Cause.OWN
 
     def _name_of(self, attempt: int) -> str:
-        return f"sr-{self._house.spool8}-{self._job.identifier}-{attempt}"
+        return attempt_name(self._house.spool8, self._job.identifier, attempt)

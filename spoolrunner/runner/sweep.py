@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from spoolrunner import files
 from spoolrunner.errors import SpoolrunnerError
@@ -20,7 +19,7 @@ from spoolrunner.request import Job
 from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
 from spoolrunner.runner.results import is_kept
-from spoolrunner.workspace import JobFolder, unfinished
+from spoolrunner.workspace import unfinished
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +86,7 @@ def _finish_publishing(house: House) -> Iterator[Leftover]:
 
 
 def _finish(house: House, journal: Journal) -> None:
-    workspace = house.workspace(journal.made.workspace)
-    workspace.publish(JobFolder(Path(journal.job_folder)), journal.made, journal.outcome)
-    workspace.finish(journal.made.action, journal.made.job)
+    house.workspace(journal.made.workspace).resume(journal)
 
 
 def _clear_containers(house: House) -> Iterator[Leftover]:
