@@ -222,6 +222,21 @@ def job_identifier(request: str, action: str) -> str:
     return base64.b32encode(digest[:10]).decode().lower()
 
 
+def attempt_name(spool8: str, job: str, attempt: int) -> str:
+    """What the container and the folder of an attempt are called. job: its identifier."""
+    return f"{attempt_prefix(spool8)}{job}-{attempt}"
+
+
+def attempt_prefix(spool8: str) -> str:
+    """How the names of all of a spool's attempts begin."""
+    return f"sr-{spool8}-"
+
+
+def job_of(name: str) -> str:
+    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part][.swept], or "" if it is none."""
+    return next(iter(name.split("-")[2:]), "")
+
+
 def reference_of(request: str, action: str, attempt: int) -> str:
     """Six letters and digits that survive a telephone: no 0 o 1 l i u."""
     alphabet = "23456789abcdefghjkmnpqrstvwxyz"

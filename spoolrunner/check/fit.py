@@ -19,7 +19,7 @@ from spoolrunner.check.kinds import Finding, Grade
 from spoolrunner.errors import BadMachine, SpoolrunnerError
 from spoolrunner.spool import filesystem
 from spoolrunner.spool.requests import SEQUENCE
-from spoolrunner.spool.rooms import GROUP_MODE, HIDDEN, INBOX_MODE, MARKER, ROOMS
+from spoolrunner.spool.rooms import GROUP_MODE, HIDDEN, INBOX_MODE, LOCKS_MODE, MARKER, ROOMS
 from spoolrunner.wake import Wake
 from spoolrunner.workspace.storage import PASSABLE_FOLDER, SHARED_FOLDER
 
@@ -50,7 +50,7 @@ def _rooms(ground: Ground) -> Iterator[Finding]:
             yield Finding("missing_room", str(path), "It is not there.", ground.mend_rooms)
             continue
         ground.count("rooms")
-        right = about.st_mode & 0o022 == 0 and about.st_mode & 0o777 in (0o700, GROUP_MODE)
+        right = about.st_mode & 0o777 in (files.PRIVATE_FOLDER, GROUP_MODE, LOCKS_MODE)
         if name == "inbox":
             right = stat.S_IMODE(about.st_mode) == INBOX_MODE
         yield from _open(path, about, right, ground.mend_rooms)

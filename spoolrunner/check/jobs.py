@@ -3,7 +3,6 @@
 The next start of a runner clears the same away (runner/sweep.py); here it is said first.
 """
 
-import contextlib
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,10 +14,10 @@ from spoolrunner.errors import BadMachine, SpoolrunnerError
 from spoolrunner.executor import Executor
 from spoolrunner.manifest import Journal
 from spoolrunner.record import NEWER
-from spoolrunner.request import Job, Phase
-from spoolrunner.runner import clock
+from spoolrunner.request import Job, Phase, attempt_name
+from spoolrunner.runner import clock, orphans
 from spoolrunner.spool import registry
-from spoolrunner.workspace import JobFolder, Workspace, read_journal
+from spoolrunner.workspace import Workspace, read_journal
 
 
 def jobs(ground: Ground) -> Iterator[Finding]:
@@ -57,31 +56,29 @@ def _publication(ground: Ground, path: Path, active: Collection[str]) -> Iterato
 
 
 def _finish(ground: Ground, journal: Journal) -> None:
-    made = journal.made
-    index = registry.path_of(ground.rooms, made.workspace)
-    workspace = Workspace(ground.storage, folder_name(made.workspace), index)
-    workspace.publish(JobFolder(Path(journal.job_folder)), made, journal.outcome)
-    workspace.finish(made.action, made.job)
+    name = journal.made.workspace
+    index = registry.path_of(ground.rooms, name)
+    Workspace(ground.storage, folder_name(name), index).resume(journal)
 
 
 def _containers(ground: Ground) -> Iterator[Finding]:
     try:
         executor = ground.executor()
-        found = executor.names()
+        found = list(orphans.containers(executor))
     except SpoolrunnerError:
         return  # fit() has said that it does not answer
     ground.count("containers", len(found))
     active = ground.active_jobs()
-    for name in found:
-        if _job_of(name) not in active:
-            what = f"No active request has the job {_job_of(name)}."
-            yield Finding("container_without_job", name, what, partial(executor.clear, name))
-    yield from _lost(ground, executor, set(found))
+    for one in found:
+        if one.job not in active:
+            what = f"No active request has the job {one.job}."
+            yield Finding("container_without_job", one.name, what, one.clear)
+    yield from _lost(ground, executor, {one.name for one in found})
 
 
 def _lost(ground: Ground, executor: Executor, found: set[str]) -> Iterator[Finding]:
     for request, job in ground.active_jobs().values():
-        name = f"sr-{ground.rooms.spool8}-{job.identifier}-{job.attempt}"
+        name = attempt_name(ground.rooms.spool8, job.identifier, job.attempt)
         if _runs(job, executor) and name not in found:
             what = f"The job {job.action!r} of {request.identifier} is lost; it is started again."
             yield Finding("job_without_container", name, what)
@@ -92,19 +89,12 @@ def _runs(job: Job, executor: Executor) -> bool:
 
 
 def _folders(ground: Ground) -> Iterator[Finding]:
-    prefix, active = f"sr-{ground.rooms.spool8}-", ground.active_jobs()
-    for name in names(ground.storage.jobs):
-        if not name.startswith(prefix):
-            continue
+    if not ground.storage.jobs.is_dir():
+        return  # fit() has said so
+    active = ground.active_jobs()
+    for one in orphans.folders(ground.storage, ground.rooms.spool8):
         ground.count("job folders")
-        if _job_of(name) not in active:
-            what = f"No active request has the job {_job_of(name)}."
-            mend = partial(ground.storage.clear, name.removesuffix(".part"))
-            yield Finding("folder_without_job", str(ground.storage.jobs / name), what, mend)
-
-
-def _job_of(name: str) -> str:
-    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part]."""
-    with contextlib.suppress(IndexError):
-        return name.split("-")[2]
-    return ""
+        if one.job not in active:
+            what = f"No active request has the job {one.job}."
+            where = str(ground.storage.jobs / one.name)
+            yield Finding("folder_without_job", where, what, one.clear)

@@ -17,7 +17,7 @@ from spoolrunner.beneath import Tree
 from spoolrunner.check import rebuilt
 from spoolrunner.check.ground import Ground, draft, is_draft, names, said
 from spoolrunner.check.kinds import Finding
-from spoolrunner.errors import BadInput, BadMachine
+from spoolrunner.errors import BadInput, BadMachine, TryLater
 from spoolrunner.index import ActionState, Mark, WorkspaceIndex
 from spoolrunner.manifest import Manifest
 from spoolrunner.record import NEWER
@@ -57,9 +57,10 @@ def _workspace(ground: Ground, path: Path) -> Iterator[Finding]:
 
 
 def _archived(storage: Storage, folder: str) -> bool:
+    """Or on its way there or back: then its files are neither here nor there."""
     try:
         storage.refuse_archived(folder)
-    except BadInput:
+    except (BadInput, TryLater):
         return True
     return False
 

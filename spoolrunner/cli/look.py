@@ -18,7 +18,7 @@ from spoolrunner.report.health import health
 from spoolrunner.report.load import Loads
 from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
-from spoolrunner.request import Job, Request, Status
+from spoolrunner.request import Job, Request, Status, attempt_name
 from spoolrunner.runner import launch
 from spoolrunner.spool import find
 from spoolrunner.spool.rooms import Rooms
@@ -140,7 +140,7 @@ def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
 
 def _log_of(ctx: click.Context, place: Rooms, job: Job, *, follow: bool) -> Iterator[bytes]:
     if job.status is Status.RUNNING and job.executor:
-        name = f"sr-{place.spool8}-{job.identifier}-{job.attempt}"
+        name = attempt_name(place.spool8, job.identifier, job.attempt)
         executor = build.executors(build.config(ctx), place)[job.executor]()
         yield from executor.follow_log(name, follow)
         return

@@ -23,7 +23,7 @@ from spoolrunner.request import Job, Request
 from spoolrunner.runner import clock
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.reading import Reader
-from spoolrunner.workspace import JobFolder, Workspace, unfinished
+from spoolrunner.workspace import Workspace, unfinished
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +99,7 @@ class StudyHouse:
                     executor.clear(container)
         for _, journal in unfinished(self.storage):
             with _survived(f"publication of {journal.made.action}"):
-                folder = JobFolder(Path(journal.job_folder))
-                self._workspace.publish(folder, journal.made, journal.outcome)
-                self._workspace.finish(journal.made.action, journal.made.job)
+                self._workspace.resume(journal)
         for left in (self.storage.journals, self.storage.jobs):
             self._empty(left)
         self.tidy()

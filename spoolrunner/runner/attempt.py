@@ -6,7 +6,7 @@ it is, and how far it got, is in the request file; that it was begun is noted be
 
 from spoolrunner.errors import Refused
 from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
-from spoolrunner.request import Code, Job, Phase
+from spoolrunner.request import Code, Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
 from spoolrunner.runner.results import End, Results
@@ -102,7 +102,7 @@ class Attempt:
         """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
         gauge = self._results.gauge(self.name)
         while isinstance(look := self.executor.look(self.name), Running):
-            told = self._job.cancel or self._job.interrupted
+            told = self._job.cancel or self._job.interrupted or self.stopped_at_a_limit
             limit = None if told else self._limit_passed(gauge)
             if limit:
                 self._diary.takes_too_much(limit)
@@ -133,20 +133,21 @@ class Attempt:
     def _is_cut_short(self, look: Exit) -> bool:
         """Whatever its exit code: a machine that goes down kills in many ways, and takes with it
         what a job that ended well had written: nobody flushes that before it is collected."""
-        if self._job.cancel or self._stopped_at_a_limit:
+        if self._job.cancel or self.stopped_at_a_limit:
             return False
         return self._rebooted or (look.reason == RESTARTED and look.status != 0)
 
     @property
-    def _stopped_at_a_limit(self) -> bool:
+    def stopped_at_a_limit(self) -> bool:
+        """Or is being: that has been noted, and nothing that comes afterwards changes it."""
         return self._job.status_code in (Code.TIMED_OUT, Code.DISK_LIMIT)
 
     def _cause(self, look: Exit) -> Cause:
         if self._job.cancel:
             return Cause(self._job.cancel)
-        if self._stopped_at_a_limit:
+        if self.stopped_at_a_limit:
             return Cause(self._job.status_code)
         return Cause.MEMORY if look.reason == Cause.MEMORY else Cause.OWN
 
     def _name_of(self, attempt: int) -> str:
-        return f"sr-{self._house.spool8}-{self._job.identifier}-{attempt}"
+        return attempt_name(self._house.spool8, self._job.identifier, attempt)

@@ -58,7 +58,7 @@ def _to_stop(now: Flags, lines: Collection["Line"]) -> list[tuple["Line", Code]]
 def _may_be_told(line: "Line") -> bool:
     job = line.job
     going = job.status is Status.RUNNING and line.executing
-    return going and not job.interrupted and not job.cancel
+    return going and not job.interrupted and not job.cancel and not line.at_its_limit
 
 
 def _why(now: Flags, job: Job) -> Code | None:

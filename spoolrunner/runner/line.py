@@ -56,6 +56,11 @@ class Line:
         return self.job.phase in (Phase.WAITING, Phase.STARTING, Phase.STARTED)
 
     @property
+    def at_its_limit(self) -> bool:
+        """It ends by itself, and would only come to the same limit again."""
+        return self._attempt.stopped_at_a_limit
+
+    @property
     def name(self) -> str:
         """The container's name: the same for whoever restarts."""
         return self._attempt.name

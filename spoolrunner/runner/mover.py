@@ -85,7 +85,7 @@ class Mover:
         requests, unreadable = self._book.store.load()
         for path, reason in unreadable:
             self._set_aside(path, BadRequest(reason, kind="unreadable_record"))
-        ended = {job.identifier for one in requests for job in one.jobs if not job.active}
+        ended = {job.identifier: job for one in requests for job in one.jobs if not job.active}
         for request in requests:
             self._book.add(request)
         for request in requests:

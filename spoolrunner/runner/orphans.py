@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from spoolrunner.executor import Absent, Executor
-from spoolrunner.request import Phase, Request
+from spoolrunner.request import Phase, Request, attempt_name, attempt_prefix, job_of
 from spoolrunner.workspace import Storage
 
 
@@ -33,7 +33,7 @@ def containers(executor: Executor) -> Iterator[Orphan]:
 def folders(storage: Storage, spool8: str) -> Iterator[Orphan]:
     """Every job folder of the spool; the caller knows which have a job."""
     for name in sorted(os.listdir(storage.jobs)):
-        if name.startswith(f"sr-{spool8}-"):
+        if name.startswith(attempt_prefix(spool8)):
             clear = partial(storage.clear, name.removesuffix(".part"))
             yield Orphan("folder", name, job_of(name), clear)
 
@@ -45,7 +45,7 @@ def lost(
     for request in requests:
         for job in request.jobs:
             if job.phase is Phase.STARTED and job.active and job.executor:
-                name = f"sr-{spool8}-{job.identifier}-{job.attempt}"
+                name = attempt_name(spool8, job.identifier, job.attempt)
                 if isinstance(executor(job.executor).look(name), Absent):
                     yield Orphan("job", name, job.identifier, None)
 
@@ -55,11 +55,6 @@ def without_job(found: Iterable[Orphan], active: Callable[[], set[str]]) -> list
     everything = list(found)
     known = active()
     return [one for one in everything if one.job not in known]
-
-
-def job_of(name: str) -> str:
-    """The job's identifier in sr-SPOOL8-JOBID-ATTEMPT[.part][.swept]."""
-    return name.split("-")[2]
 
 
 def active_jobs(requests: Iterable[Request]) -> set[str]:

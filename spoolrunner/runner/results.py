@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spoolrunner import files, release
+from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, SpoolrunnerError
 from spoolrunner.executor import Executor, Exit, Launch
 from spoolrunner.manifest import Provenance
@@ -115,8 +116,7 @@ class Results:
 
     def put_away(self, name: str) -> None:
         """Clear its folder; that of a job which failed through no fault of its own is kept."""
-        keeps = self._house.config.keep_failed_days > 0
-        if keeps and self._job.status_code is Code.INTERNAL_ERROR:
+        if is_kept(self._house.config, self._job):
             self._house.storage.keep(name)
         self._house.storage.clear(name)
 
@@ -239,6 +239,11 @@ class Results:
             project=str(about["project"]) if about.get("project") else None,
             orgs=[str(one) for one in about.get("orgs") or [] if isinstance(one, str)],
         )
+
+
+def is_kept(config: Config, job: Job) -> bool:
+    """Is the folder of this job, which has ended, kept for whoever looks into it?"""
+    return config.keep_failed_days > 0 and job.status_code is Code.INTERNAL_ERROR
 
 
 def _duration(seconds: float) -> str:

@@ -8,17 +8,18 @@ In a thread, at start. Whether somebody is at a job is asked of the mover, one b
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from spoolrunner import files
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
+from spoolrunner.request import Job
 from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
-from spoolrunner.workspace import JobFolder, unfinished
+from spoolrunner.runner.results import is_kept
+from spoolrunner.workspace import unfinished
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,11 @@ class Sweep:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._ended: Collection[str] = ()
+        self._ended: Mapping[str, Job] = {}
         self._begun = False
         self.busy = True
 
-    def expect(self, ended: Collection[str]) -> None:
+    def expect(self, ended: Mapping[str, Job]) -> None:
         """Jobs of active requests that have ended: nobody is at these."""
         self._ended = ended
 
@@ -55,7 +56,7 @@ class Sweep:
             self._begun = True
             self._house.stoppers.do(lambda: self._run(self._ended))
 
-    def _run(self, ended: Collection[str]) -> None:
+    def _run(self, ended: Mapping[str, Job]) -> None:
         """In a thread."""
         try:
             sweep(self._house, ended)
@@ -64,14 +65,18 @@ class Sweep:
             self._house.wake.set()
 
 
-def sweep(house: House, ended: Collection[str]) -> None:
+def sweep(house: House, ended: Mapping[str, Job]) -> None:
     """Never fails: what can't be cleared now is found again at the next start.
 
     ended: jobs of active requests that had ended when this runner started: nobody is at these.
     """
-    for deed in (_finish_publishing, _clear_containers, _clear_folders):
-        with _survived(deed.__name__):
-            for left in deed(house):
+    for what, found in (
+        ("publications", _finish_publishing(house)),
+        ("containers", _clear_containers(house)),
+        ("folders", _clear_folders(house, ended)),
+    ):
+        with _survived(what):
+            for left in found:
                 with _survived(left.what):
                     if _is_taken(house, left, ended):
                         left.finish()
@@ -89,9 +94,7 @@ def _finish_publishing(house: House) -> Iterator[Leftover]:
 
 
 def _finish(house: House, journal: Journal) -> None:
-    workspace = house.workspace(journal.made.workspace)
-    workspace.publish(JobFolder(Path(journal.job_folder)), journal.made, journal.outcome)
-    workspace.finish(journal.made.action, journal.made.job)
+    house.workspace(journal.made.workspace).resume(journal)
 
 
 def _clear_containers(house: House) -> Iterator[Leftover]:
@@ -100,11 +103,16 @@ def _clear_containers(house: House) -> Iterator[Leftover]:
             yield Leftover(one.job, f"container {one.name}", one.clear)
 
 
-def _clear_folders(house: House) -> Iterator[Leftover]:
+def _clear_folders(house: House, ended: Mapping[str, Job]) -> Iterator[Leftover]:
     """Out of the way before they are removed, which takes a while: a runner that was killed before
     it had saved what it planned leaves folders of jobs that are planned anew, under their names, at
     any moment. (What it left of the others' kind stands in a request file: see Line.)"""
     for one in orphans.folders(house.storage, house.rooms.spool8):
+        job = ended.get(one.job)
+        if job and one.name.endswith(f"-{job.attempt}") and is_kept(house.config, job):
+            keep = partial(house.storage.keep, one.name)
+            yield Leftover(one.job, f"folder {one.name}, to be kept", keep)
+            continue
         kept = one.name.removesuffix(SWEPT) + SWEPT
         yield Leftover(
             job=one.job,

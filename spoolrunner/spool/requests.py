@@ -70,10 +70,9 @@ class Requests:
                     raise  # a step back of our own version: its jobs are not ours to sweep away
                 unreadable += [(each, error.message) for each in notebook.lying(path)]
                 continue
-            if self._ended_moving(path, request):
-                continue
-            self._notebook(request).seen()
-            requests.append(request)
+            if not self._ended_moving(path, request):
+                self._notebook(request).seen()
+                requests.append(request)
         return sorted(requests, key=lambda one: one.sequence), unreadable
 
     def _checked(self, path: Path) -> Request:
@@ -88,11 +87,10 @@ class Requests:
         return request
 
     def _ended_moving(self, path: Path, request: Request) -> bool:
-        """Is it in done/ as well, as one file with two names? Then the later name counts. Written
-        again it would be two files, and neither could give way."""
+        """In done/ as well, as one file with two names: written again it would be two for ever."""
         where = self.find_done(request.identifier)
-        target = self.done_path(request.identifier, where.day) if where else None
-        if target is None or not target.exists() or _differ(path, target):
+        target = where and self.done_path(request.identifier, where.day)
+        if not target or not target.exists() or _differ(path, target):
             return False
         with files.Changes() as disk:
             disk.remove(path)

@@ -156,6 +156,11 @@ class Workspace:
             with files.Changes() as disk:
                 disk.remove(path)
 
+    def resume(self, journal: Journal) -> None:
+        """Finish a publication that was begun by a runner that is gone. Raises as publish does."""
+        self.publish(JobFolder(Path(journal.job_folder)), journal.made, journal.outcome)
+        self.finish(journal.made.action, journal.made.job)
+
     @property
     def lags(self) -> bool:
         """Has what was published only been noted yet, beside the manifest or the index?"""

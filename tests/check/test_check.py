@@ -1,8 +1,10 @@
 """`spoolrunner check`: what it finds, what --repair does, and that nothing is lost by it."""
 
 import contextlib
+import grp
 import hashlib
 import json
+import os
 import random
 import re
 from collections.abc import Callable
@@ -138,4 +140,18 @@ def test_notes_that_are_damaged_go_aside_with_what_they_follow(
 def test_what_the_courier_knows_of_job_server_is_no_finding(copied: NewCopy) -> None:
     site = copied()
     (site.spool / "outbox/.fact.json").write_text('"It lists nothing."\n')
+    assert site.kinds(*DEEP) == set()
+
+
+def test_a_spool_that_a_group_may_look_at_is_fit(copied: NewCopy) -> None:
+    site = copied()
+    site.settings["SPOOL_GROUP"] = grp.getgrgid(os.getgid()).gr_name
+    site.do("init")
+    assert site.kinds(*DEEP) == set()
+
+
+def test_a_workspace_on_its_way_to_the_archive_is_no_finding(copied: NewCopy) -> None:
+    """Its archiving was interrupted, or goes on."""
+    site = copied()
+    (site.high / "archives/.ws.moving").touch()
     assert site.kinds(*DEEP) == set()

@@ -10,9 +10,10 @@ import pytest
 from tests.rig.engine import Engine
 from tests.rig.images import BUSYBOX
 from tests.site import Site
-from tests.system.test_crash_points import ENDLESS, QUICK, has_started
+from tests.system.test_crash_points import CHAIN, ENDLESS, QUICK, die_at, has_started
 from tests.system.test_trouble import codes
 
+DEAF = CHAIN.replace("FIRST", "trap true TERM; while true; do sleep 1; done")
 # Every command of sqlrunner may use the database; busybox stands in for it.
 DATABASE = """\
 version: "4.0"
@@ -167,6 +168,26 @@ def test_prepared_for_a_reboot_nothing_runs_and_nothing_is_counted(site: Site, a
         site.start()
     site.until(lambda: attempts(site)[0] == (2, 1) and has_started(site, "r1"))
     end(site)
+
+
+def test_what_is_stopped_at_its_limit_does_not_start_anew_after_a_hold(site: Site) -> None:
+    site.settings |= {"JOB_TIMEOUT": "1s", "STOP_GRACE": "3s"}
+    study = site.study({"project.yaml": DEAF})
+    site.drop(site.request(study, "first", identifier="r1"))
+    site.start()
+    site.until(lambda: "timed_out" in codes(site, "r1"))
+    site.do("prepare-for-reboot", "--yes")
+    assert site.statuses("r1") == {"first": "timed_out"}
+
+
+def test_what_was_told_that_it_took_too_long_is_stopped_by_the_next_runner(site: Site) -> None:
+    """Whatever its settings say of that."""
+    site.settings |= {"JOB_TIMEOUT": "1s", "STOP_GRACE": "0s"}
+    site.drop(site.request(site.study({"project.yaml": DEAF}), "first", identifier="r1"))
+    die_at(site, "executor.process:ProcessExecutor.stop")
+    site.settings["JOB_TIMEOUT"] = "0"
+    site.drain()
+    assert site.statuses("r1") == {"first": "timed_out"}
 
 
 def test_it_is_not_said_to_be_safe_while_a_job_runs(site: Site) -> None:

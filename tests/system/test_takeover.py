@@ -1,14 +1,18 @@
 """Runners come and go: jobs are never lost, never started twice, and stop when they are told to."""
 
 import json
+import shutil
 import signal
 import time
 from functools import partial
 
 import pytest
 
+from spoolrunner.executor import Running
+from spoolrunner.executor.kept import KeptJob
 from tests.rig.engine import Engine
 from tests.site import Site
+from tests.system.test_crash_points import die_at
 
 SLOW = """\
 version: "4.0"
@@ -88,6 +92,24 @@ def test_sigterm_leaves_jobs_running_and_the_next_runner_takes_them_over(site: S
     site.drain()
     assert site.statuses("r1") == {"one": "succeeded"}
     assert site.jobs("r1")["one"]["attempt"] == 1
+
+
+def test_the_folder_of_a_lost_job_is_kept_by_the_next_runner_too(site: Site) -> None:
+    site.settings["MAX_ATTEMPTS"] = "1"
+    site.drop(site.request(site.study({"project.yaml": SLOW}), "one", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: _started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    (kept,) = (site.spool / "processes").iterdir()
+    site.until(lambda: not isinstance(KeptJob(kept).look(), Running))
+    shutil.rmtree(kept)
+    die_at(site, "workspace.storage:Storage.keep")
+    site.drain()
+    assert site.jobs("r1")["one"]["status_code"] == "internal_error"
+    (folder,) = (site.high / "volumes/kept").iterdir()
+    assert (folder / "workspace/project.yaml").exists()
+    assert list((site.high / "volumes").iterdir()) == [folder.parent]
 
 
 def test_a_second_runner_stands_by_and_takes_over(site: Site) -> None:
