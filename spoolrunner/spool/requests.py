@@ -20,8 +20,7 @@ from spoolrunner.spool.rooms import Rooms
 
 FORMAT = 1  # of an entry of index/
 RECENT = 50
-SEQUENCE = "sequence"
-SEQUENCES_RESERVED = 1000
+SEQUENCE, SEQUENCES_RESERVED = "sequence", 1000
 
 
 CHANGED_BY_HAND = BadRequest(

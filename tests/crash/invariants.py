@@ -204,7 +204,7 @@ def _end(job: Any) -> tuple[str, str]:
 
 
 def what_is_published_is_what_is_named(scene: Scene) -> Iterator[str]:
-    for root in (scene.high / "workspaces").glob("*"):
+    for root in (scene.high / "workspaces").glob("[!.]*"):
         busy = {path.stem for path in (scene.high / "publishing" / root.name).glob("[!.]*.json")}
         yield from _unlike_their_manifest(scene, root, busy)
 
@@ -264,7 +264,7 @@ def _digest(path: Path) -> str:
 
 def every_input_was_whole(scene: Scene) -> Iterator[str]:
     """The action `show` of our studies copies what `make` published: it must be that very thing."""
-    for root in (scene.high / "workspaces").glob("*"):
+    for root in (scene.high / "workspaces").glob("[!.]*"):
         made, shown = _entries(root).get("a.csv"), _entries(root).get("b.csv")
         content = (root / "a.csv").read_bytes() if made else b""
         if made and not (content.startswith(b"n\n") and content.endswith(b"\n")):

@@ -253,6 +253,10 @@ def _server_is_back(place: Place) -> None:
     expect(place, identifier, WELL)
 
 
+def _resumed(place: Place) -> None:
+    place.command("resume")
+
+
 def _newer_commit(place: Place) -> None:
     place.known["study"] = head(commit(place.repo))
 
@@ -281,14 +285,26 @@ LIFE = (
     Step("run:orders", _unpaused_and_alone, _drain),
     Step("sync", _server_is_back, lambda place: ("sync", "--once")),
     Step("plan", _newer_commit, lambda place: ("plan", str(place.repo), "show")),
+    Step("pause", _nothing, lambda place: ("pause",)),
+    Step("resume", _nothing, lambda place: ("resume",)),
+    Step("maintenance", _nothing, lambda place: ("maintenance", "on")),
+    Step("maintenance:off", _nothing, lambda place: ("maintenance", "off")),
+    Step("prepare-for-reboot", _nothing, lambda place: ("prepare-for-reboot", "--yes")),
+    Step("backup", _nothing, lambda place: ("backup", str(place.base / "temp" / "backup.tar.gz"))),
+    Step("archive", _resumed, lambda place: ("archive", "one", "--yes")),
+    Step("unarchive", _nothing, lambda place: ("unarchive", "one")),
+    Step("gc", _nothing, lambda place: ("gc", "--yes")),
+    Step("check", _nothing, lambda place: ("check", "--repair")),
 )
 # These only look; a test watches that they change nothing in the spool.
-LOOKERS = ("status", "show", "logs", "validate", "graph")
+LOOKERS = ("status", "show", "logs", "validate", "graph", "images", "service")
+# Never near a spool; killed in tests/localrun.
+ELSEWHERE = ("local-run",)
 
 
 def unknown_verbs() -> set[str]:
     """Verbs of which nobody said what they do to the disk: each needs a Step, or only looks."""
-    return set(VERBS) - {step.verb for step in LIFE} - set(LOOKERS)
+    return set(VERBS) - {step.verb for step in LIFE} - set(LOOKERS) - set(ELSEWHERE)
 
 
 class Life:
@@ -339,7 +355,7 @@ class Life:
         return status, found + violations(self.place.scene, at_rest=True)
 
     def to_the_end(self) -> None:
-        (self.place.spool / "control" / "paused").unlink(missing_ok=True)
+        _resumed(self.place)
         self.place.turn_server(True)
         status, said = self.place.hooked(("run", "--drain"))
         log = self.place.base / "temp" / "log"

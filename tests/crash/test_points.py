@@ -49,6 +49,8 @@ def test_who_only_looks_changes_nothing(life: Life, verb: str, tmp_path: Path) -
         "logs": (next_reference(life.place),),
         "validate": (str(repo / "project.yaml"),),
         "graph": (str(repo / "project.yaml"),),
+        "images": ("--json",),
+        "service": ("cron",),
     }
     status, said = life.place.hooked((verb, *words[verb]), ("record", str(tmp_path / "calls")))
     assert status == 0, said
