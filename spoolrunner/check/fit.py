@@ -123,7 +123,11 @@ def _git(ground: Ground) -> Iterator[Finding]:
 
 
 def _mirrored(path: Path) -> Iterator[Finding]:
-    about = path.stat()
+    try:
+        about = path.stat()
+    except OSError:  # such as a link that leads nowhere
+        yield Finding("open_mirror", str(path), "The runner can't read it.")
+        return
     if about.st_uid not in (0, os.geteuid()) or about.st_mode & 0o022:
         yield Finding("open_mirror", str(path), "Others than root and the runner can write in it.")
     elif not os.access(path / "objects", os.R_OK | os.X_OK):

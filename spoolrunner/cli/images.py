@@ -1,17 +1,21 @@
 """The verb `images`: what waiting requests need of the engine, and how it comes in offline."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
 
 from spoolrunner.cli import build
-from spoolrunner.errors import BadInput
+from spoolrunner.config import Config
+from spoolrunner.errors import BadInput, Refused
+from spoolrunner.executor import Executor, Image
 from spoolrunner.executor.docker import DockerExecutor
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.needed import needed, needed_sheet
 from spoolrunner.report.progress import Progress
+from spoolrunner.request import Job
 from spoolrunner.runner import launch
 from spoolrunner.spool import find, orders
 
@@ -43,11 +47,19 @@ def images(ctx: click.Context, archive: Path | None, as_json: bool) -> None:
         orders.poke(place)
     jobs = [job for one in find.all_active(place) for job in one.jobs if job.active]
     jobs = [job for job in jobs if job.run_command]
-    found = needed(jobs, lambda job: launch.image_of(settings, job), executor.images.find)
+    found = needed(jobs, partial(launch.image_of, settings), partial(_find, executor, settings))
     if as_json:
         click.echo(json.dumps(builtins(found), indent=1))
     elif not archive:
         stdout.show(needed_sheet(found))
+
+
+def _find(executor: Executor, settings: Config, job: Job) -> Image | None:
+    """With IMAGE_DIGESTS the image of that very id counts, whatever bears its name."""
+    try:
+        return executor.images.find(launch.image_to_run(settings, job))
+    except Refused:
+        return None
 
 
 def _load(executor: DockerExecutor, archive: Path, registry: str) -> None:

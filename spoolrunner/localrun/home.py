@@ -9,7 +9,7 @@
 A study may come with any files, this folder among them, and what lies here is believed: it says
 which containers are ours and which files to move. So it counts only in the place where it was made,
 which no clone or copy can fake: identity.json holds the inode and the ctime of the file beside it.
-Knows: workspace, files, beneath, lock and the words.
+Knows: workspace, files, beneath, lock, notebook and the words.
 """
 
 import os
@@ -18,11 +18,10 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spoolrunner import beneath, files
+from spoolrunner import beneath, files, manifest, notebook
 from spoolrunner.errors import BadInput, BadMachine, TryLater
 from spoolrunner.index import WorkspaceIndex
 from spoolrunner.lock import Lock
-from spoolrunner.manifest import Manifest
 from spoolrunner.record import Frozen, from_json, to_json
 from spoolrunner.workspace import Storage, Workspace
 
@@ -30,7 +29,6 @@ METADATA = "metadata"
 NAME = ".spoolrunner"
 FOLDER = "study"  # of the one workspace there is, below the storage
 PASSABLE = 0o711  # a job's user has to reach its own folder inside
-_BYTES = 1 << 30
 
 
 class Identity(Frozen, frozen=True, kw_only=True):
@@ -162,10 +160,11 @@ def _found(folder: Path) -> Identity:
 def _set_aside_foreign_manifest(path: Path) -> None:
     """Older tools left another kind of file under this name."""
     try:
-        data, _ = files.read_regular(path, _BYTES)
-        from_json(data, Manifest, str(path))
+        written = notebook.read(path)
+        manifest.read(written.whole, written.notes, str(path))
     except FileNotFoundError:
         return
     except (OSError, BadMachine):
         with files.Changes() as disk:
-            disk.replace(path, path.with_name("manifest.json.before-spoolrunner"))
+            for each in notebook.lying(path):
+                disk.replace(each, each.with_name(f"{each.name}.before-spoolrunner"))

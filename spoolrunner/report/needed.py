@@ -20,13 +20,13 @@ class Needed(Record, kw_only=True):
 
 
 def needed(
-    jobs: Iterable[Job], image_of: Callable[[Job], str], find: Callable[[str], Image | None]
+    jobs: Iterable[Job], image_of: Callable[[Job], str], find: Callable[[Job], Image | None]
 ) -> list[Needed]:
-    """By name. since: when the first of the jobs was made."""
+    """By name. since: when the first of the jobs was made. find: what a job would run in."""
     by_image: dict[str, list[Job]] = {}
     for job in jobs:
         by_image.setdefault(image_of(job), []).append(job)
-    return [_needed(image, users, find(image)) for image, users in sorted(by_image.items())]
+    return [_needed(image, users, find(users[0])) for image, users in sorted(by_image.items())]
 
 
 def _needed(image: str, users: list[Job], found: Image | None) -> Needed:

@@ -7,22 +7,24 @@ Order and reasons: design, "Taking a request".
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spoolrunner import drop
 from spoolrunner.errors import BadRequest, CannotExpand, SpoolrunnerError
-from spoolrunner.request import ERROR_ACTION, Request, Status, WorkspaceRef
+from spoolrunner.request import Request, Status, WorkspaceRef
 from spoolrunner.runner import clock, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.spool import claims, registry
 from spoolrunner.spool.claims import Claim
-from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox
+from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox, Why
 from spoolrunner.spool.rooms import Rooms
 
 log = logging.getLogger(__name__)
 
 JOB_SERVER = "job-server"
+AGAIN_S = 1.0
 DUPLICATE = BadRequest(
     "It is a request file of spoolrunner's own, and that request is known.", kind="duplicate"
 )
@@ -41,13 +43,22 @@ class Taken:
 
 
 class Intake:
-    """One round of `take` deals with all that is in the inbox now."""
+    """One round of `take` deals with all that is in the inbox now. running: the requests of which
+    a job runs; one that was withdrawn is among them until its jobs have stopped."""
 
-    def __init__(self, rooms: Rooms, book: Book, backend: str, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        book: Book,
+        backend: str,
+        inbox: Inbox,
+        running: Callable[[], Sequence[Request]] = lambda: (),
+    ) -> None:
         self._rooms = rooms
         self._book = book
         self._backend = backend
         self._inbox = inbox
+        self._running = running
         self._open: list[Claim] | None = None
         self._fresh: dict[str, Request] = {}
 
@@ -76,9 +87,8 @@ class Intake:
         taken, still_open, dealt = Taken(), [], []
         self._fresh = {}
         for claim in claimed:
-            content = self._inbox.content(claim.path, quiet_s=0)
+            content = self._content(claim)
             if isinstance(content, Found) and content.wait:
-                # Opened again between our look and our rename; its writer goes on in the claim.
                 still_open.append(claim)
                 taken.left.append(content)
             elif self._has_read(claim, content, taken):
@@ -91,6 +101,21 @@ class Intake:
             log.info("request=%s accepted workspace=%s", request.identifier, request.workspace.name)
         self._open = still_open
         return taken
+
+    def _content(self, claim: Claim) -> dict[str, Any] | Found:
+        """What it says; or why it is read later: it was opened again between our look and our
+        rename and its writer goes on in the claim, or its jobs would share names with others."""
+        content = self._inbox.content(claim.path, quiet_s=0)
+        if isinstance(content, Found):
+            return content
+        if self._is_leaving(str(content.get("identifier", ""))):
+            return Found(claim.path, wait=Why.LEAVING, again_s=AGAIN_S)
+        return content
+
+    def _is_leaving(self, identifier: str) -> bool:
+        now = self._book.find(identifier)
+        others = (one for one in self._running() if one is not now)
+        return any(one.identifier.lower() == identifier.lower() for one in others)
 
     def _has_read(self, claim: Claim, content: dict[str, Any] | Found, taken: Taken) -> bool:
         """Do what a claim says. False: it was put aside."""
@@ -272,8 +297,3 @@ def _same_actions(asked: drop.Asked, known: Request) -> bool:
     """A drop that only cancels need not repeat the actions."""
     only_cancels = not asked.requested_actions and bool(asked.cancelled_actions)
     return only_cancels or asked.requested_actions == known.requested_actions
-
-
-def cancels(request: Request, action: str) -> bool:
-    """Has the person cancelled this action of the request, or all of it?"""
-    return bool(request.cancel) or (action in request.cancelled_actions and action != ERROR_ACTION)

@@ -84,6 +84,11 @@ def run_of(request: Request, job: Job) -> Run:
     )
 
 
+def cancels(request: Request, action: str) -> bool:
+    """Has the person cancelled this action of the request, or all of it?"""
+    return bool(request.cancel) or (action in request.cancelled_actions and action != ERROR_ACTION)
+
+
 def has_not_begun(job: Job) -> bool:
     return job.status is Status.PENDING and job.phase is Phase.WAITING
 

@@ -15,7 +15,7 @@ from spoolrunner.request import Code, Job, Need, Phase, Request, Status
 from spoolrunner.runner import clock, holds, jobs
 from spoolrunner.runner.folding import Folding
 from spoolrunner.runner.house import House
-from spoolrunner.runner.intake import Intake, cancels
+from spoolrunner.runner.intake import Intake
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.planner import Planner
 from spoolrunner.runner.sweep import Sweep
@@ -41,7 +41,7 @@ class Mover:
         self._book = house.book
         self._waiting = Waiting()
         inbox = Inbox(house.rooms.inbox, house.config.backend, patience or Patience())
-        self._intake = Intake(house.rooms, house.book, house.config.backend, inbox)
+        self._intake = Intake(house.rooms, house.book, house.config.backend, inbox, self._running)
         self._planner = Planner(house, self._waiting)
         self._turns = Turns(house, self._waiting)
         self._left: list[Found] = []
@@ -157,7 +157,7 @@ class Mover:
 
     def _cancel(self, request: Request) -> None:
         for job in request.jobs:
-            if job.active and cancels(request, job.action):
+            if job.active and jobs.cancels(request, job.action):
                 self._stop_job(request, job, request.cancel or "user")
 
     def _stop_job(self, request: Request, job: Job, by: str) -> None:
@@ -245,10 +245,13 @@ class Mover:
 
         self._book.tell(change)
 
+    def _running(self) -> list[Request]:
+        return [line.request for line in self._lines.values()]
+
     def _save(self) -> None:
         for request in self._book.save():
             self._withdrawn(request)
-        self._folding.fold([line.request for line in self._lines.values()])
+        self._folding.fold(self._running())
         finished = self._finished()
         if not finished:
             return
@@ -261,7 +264,7 @@ class Mover:
                     log.info("request=%s finished status=%s", request.identifier, request.status)
 
     def _finished(self) -> list[Request]:
-        busy = {line.request.identifier for line in self._lines.values()}
+        busy = {request.identifier for request in self._running()}
         busy |= self._unrun.requests() | self._folding.requests()
         finished = [one for one in self._book.finished() if one.identifier not in busy]
         for request in [one for one in finished if self._book.store.is_gone(one)]:

@@ -53,6 +53,7 @@ class Why(StrEnum):
     EMPTY = "it is empty"
     BACKEND = "it is for another backend"
     PERMISSION = "the runner may not read it: chmod a+r, or drop it again as a user it may read"
+    LEAVING = "jobs of a withdrawn request of that identifier are still being stopped"
     STUCK = "it can't be moved: immutable, a mount point, or a folder of another user"
 
 

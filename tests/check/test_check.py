@@ -155,3 +155,12 @@ def test_a_workspace_on_its_way_to_the_archive_is_no_finding(copied: NewCopy) ->
     site = copied()
     (site.high / "archives/.ws.moving").touch()
     assert site.kinds(*DEEP) == set()
+
+
+def test_a_link_in_the_mirror_that_leads_nowhere_is_told(copied: NewCopy) -> None:
+    site = copied()
+    mirror = site.folder / "mirror"
+    (mirror / "opensafely").mkdir(parents=True)
+    (mirror / "opensafely/study.git").symlink_to("nowhere")
+    site.settings["GIT_MIRROR_DIR"] = str(mirror)
+    assert site.kinds() == {"open_mirror"}

@@ -148,9 +148,9 @@ BUGS = (
         "what a job wrote before a power cut is believed",
         (
             (
-                "runner/line.py",
-                "return self._rebooted() and not self.job.cancel",
-                "return False",
+                "runner/attempt.py",
+                "return self._rebooted or (look.reason",
+                "return (look.reason",
             ),
         ),
         ((*POWER, "--step", "run"),),

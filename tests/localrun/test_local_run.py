@@ -106,6 +106,15 @@ def test_the_manifest_of_a_large_study_tells_all_by_itself(
     assert not (study.folder / "metadata/manifest.notes").exists()
 
 
+def test_notes_that_nobody_can_read_are_set_aside_with_their_manifest(study: Study) -> None:
+    study.has(first=action(make("first.csv"), out="first.csv"))
+    assert study.run("first").succeeded
+    study.write("metadata/manifest.notes")
+    assert study.run("first", force_run_dependencies=True).succeeded
+    assert json.loads(study.read("metadata/manifest.json"))["outputs"].keys() == {"first.csv"}
+    assert (study.folder / "metadata/manifest.notes.before-spoolrunner").exists()
+
+
 def test_the_first_failure_ends_the_run_unless_that_is_declined(study: Study) -> None:
     study.has(
         bad=action("echo said; exit 7", out="bad.csv"),

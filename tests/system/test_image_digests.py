@@ -1,6 +1,7 @@
 """IMAGE_DIGESTS: a job runs as the image that the operator named, or it waits and says why."""
 
 import contextlib
+import json
 from pathlib import Path
 
 from tests.rig import images
@@ -19,11 +20,17 @@ def test_only_images_of_the_list_run_and_as_the_ids_it_gives(
     listed.touch()
     docker_site.start()
     docker_site.until(lambda: says(docker_site, "not in the operators' list of images"))
+    assert is_here(docker_site) is False
     listed.write_text(f"python:v2 {id_of(engine, images.PYTHON)}\n")
     docker_site.finished("r1")
     job = docker_site.jobs("r1")["first"]
     assert (job["status"], job["image_id"]) == ("succeeded", id_of(engine, images.PYTHON))
     assert job["attempt"] == 1
+
+
+def is_here(site: Site) -> bool:
+    (needed,) = json.loads(site.do("images", "--json"))
+    return bool(needed["here"])
 
 
 def says(site: Site, sentence: str) -> bool:

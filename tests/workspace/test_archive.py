@@ -44,7 +44,7 @@ def published(line: Line) -> dict[str, str]:
 
 
 def test_what_comes_back_is_what_was_put_in(line: Line) -> None:
-    scene(line.storage.high.parent)
+    scene(line.storage.high.parent, 0)
     os.link(line.high / "high.bin", line.high / "second-name")
     before = published(line)
     modes = {path: path.stat().st_mode for path in line.storage.medium.rglob("*")}
@@ -109,14 +109,14 @@ def named(files: dict[str, str]) -> set[str]:
 
 
 def test_while_it_moves_no_job_is_laid_out(line: Line) -> None:
-    scene(line.storage.high.parent)
+    scene(line.storage.high.parent, 0)
     archive_of(line).mark()
     with pytest.raises(TryLater, match="being archived"):
         line.storage.refuse_archived("ws")
 
 
 def test_files_and_an_archive_are_for_a_person_to_choose_from(line: Line) -> None:
-    scene(line.storage.high.parent)
+    scene(line.storage.high.parent, 0)
     archive_of(line).path.parent.mkdir(exist_ok=True)
     archive_of(line).path.write_bytes(b"somebody's")
     with pytest.raises(BadMachine, match="and an archive, too"):
@@ -125,7 +125,7 @@ def test_files_and_an_archive_are_for_a_person_to_choose_from(line: Line) -> Non
 
 
 def test_what_is_no_plain_file_or_torn_stops_it(line: Line) -> None:
-    scene(line.storage.high.parent)
+    scene(line.storage.high.parent, 0)
     (line.high / "link").symlink_to("/etc/passwd")
     before = published(line)
     with pytest.raises(BadMachine, match="not a regular file"):
