@@ -22,7 +22,8 @@ SYSCALLS = {
     **dict.fromkeys(("chown", "lchown", "fchownat"), "chown"),
     **{name: name for name in ("unlink", "rmdir", "fchmod", "fchown", "write", "pwrite64")},
     **{name: name for name in ("fsync", "fdatasync", "ftruncate", "truncate", "symlink", "mknod")},
-    **{name: name for name in ("symlinkat", "mknodat", "utimensat", "setxattr", "fsetxattr")},
+    **{name: name for name in ("symlinkat", "mknodat", "setxattr", "fsetxattr")},
+    "utimensat": "utime",
     **{name: name for name in ("copy_file_range", "sendfile", "fallocate", "splice")},
 }
 

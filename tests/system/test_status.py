@@ -72,13 +72,17 @@ def shared_site(new_site: NewSite) -> Site:
     return new_site(SPOOL_GROUP=GROUP, STOP_GRACE="0s", **unlikely)
 
 
+def shown(output: str) -> list[str]:
+    return [job["status"] for job in json.loads(output)["jobs"]]
+
+
 def test_who_is_only_in_the_group_sees_what_runs_and_no_request_file(shared_site: Site) -> None:
     site = shared_site
     study = site.study({"project.yaml": ENDLESS})
     site.drop(site.request(study, "run_all", identifier="r1"))
     runner = site.start()
     site.until(lambda: has_started(site, "r1"))
-    site.until(lambda: '"running"' in as_another(site, "status", "--json").stdout, 30)
+    site.until(lambda: shown(as_another(site, "status", "--json").stdout) == ["running", "pending"])
     seen = json.loads(as_another(site, "status", "--json").stdout)
     own = json.loads(site.do("status", "--json"))
     for name in ("spool", "backend", "runner", "flags", "jobs", "recent"):
