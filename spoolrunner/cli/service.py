@@ -93,7 +93,9 @@ def drain_here(ctx: click.Context) -> None:
     open_logbook(settings, quiet=True)
     lock = Lock(place.locks / "mover")
     if lock.take(BESIDE_S):
-        Mover(build.house(settings, place)).run(drain=True)
+        house = build.house(settings, place)
+        Mover(house).run(drain=True)
+        house.heart.last(drained=True)
         lock.release()
 
 

@@ -97,9 +97,11 @@ def _of_failed(workspaces: Path, days: int) -> Iterator[Expired]:
     """ACTION.failed: what a failed job made; set-aside: what stood in the way of an output."""
     for pattern in ("*/metadata/*.failed", "*/metadata/set-aside/*"):
         for path in sorted(workspaces.glob(pattern)):
-            if path.is_dir() and not path.is_symlink() and _age_days(path) >= max(days, 1):
+            if not path.is_dir() or path.is_symlink():
+                continue
+            if (age := _age_of_failed_days(path)) >= max(days, 1):
                 what = "what a failed job left" if path.suffix == ".failed" else "set aside"
-                yield Expired(path, what, _age_days(path))
+                yield Expired(path, what, age)
 
 
 def _kept(folder: Path, days: int) -> Iterator[Expired]:
@@ -115,3 +117,10 @@ def _count(folder: Path) -> int:
 
 def _age_days(path: Path) -> int:
     return int((time.time() - path.stat().st_mtime) / DAY_S)
+
+
+def _age_of_failed_days(path: Path) -> int:
+    """A folder is as old as its own entries, not as what lies deeper: the action's log beside it
+    tells when it failed last."""
+    said = path.with_suffix(".log")
+    return min(_age_days(path), _age_days(said)) if said.exists() else _age_days(path)

@@ -27,7 +27,8 @@ def test_what_has_expired_goes_once_a_day_and_the_identifier_stays_taken(site: S
         where.write_text(where.read_text().replace(day.name, "2024-01-01"))
     failed = site.high / "workspaces/ws/metadata/first.failed"
     failed.mkdir(exist_ok=True)
-    os.utime(failed, (LONG_AGO_S, LONG_AGO_S))
+    for path in (failed, failed.with_suffix(".log")):
+        os.utime(path, (LONG_AGO_S, LONG_AGO_S))
     found = gc(site)
     assert [one["kind"] for one in found] == ["expired", "expired"]
     assert not any(one["removed"] for one in found)
@@ -42,6 +43,19 @@ def test_what_has_expired_goes_once_a_day_and_the_identifier_stays_taken(site: S
     assert site.try_to("show", "r1").returncode == 3
     site.drop(site.request(site.folder / "study", "first", identifier="r1"), "again.json")
     site.until(lambda: "error=identifier_taken" in log(site), 30)
+
+
+def test_what_a_job_left_that_fails_again_and_again_is_as_old_as_its_last_failure(
+    site: Site,
+) -> None:
+    """Only a file below the folder is replaced then, so the folder itself keeps its time."""
+    failing = FAILING.replace("a.csv", "out/a.csv")
+    site.drop(site.request(site.study({"project.yaml": failing}), "first", identifier="r1"))
+    site.drain()
+    failed = site.high / "workspaces/ws/metadata/first.failed"
+    failed.mkdir(exist_ok=True)
+    os.utime(failed, (LONG_AGO_S, LONG_AGO_S))
+    assert gc(site) == []
 
 
 def log(site: Site) -> str:

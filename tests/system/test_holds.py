@@ -190,6 +190,18 @@ def test_what_was_told_that_it_took_too_long_is_stopped_by_the_next_runner(site:
     assert site.statuses("r1") == {"first": "timed_out"}
 
 
+def test_prepared_without_a_runner_the_board_tells_what_has_become_of_the_jobs(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "0s"
+    site.drop(site.request(site.study({"project.yaml": ENDLESS}), "first", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: has_started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    site.do("prepare-for-reboot", "--yes")
+    (job,) = json.loads((site.spool / "board/board.json").read_bytes())["jobs"]
+    assert job["status"] == "pending"
+
+
 def test_it_is_not_said_to_be_safe_while_a_job_runs(site: Site) -> None:
     site.settings["STOP_GRACE"] = "1000s"
     stubborn = ENDLESS.replace('"sleep 1000', "\"trap '' TERM; while sleep 1; do :; done")
