@@ -23,6 +23,7 @@ def main() -> None:
         asked = site.request(study, "first", "second", identifier="active")
         site.drop(asked)
         die_at(site, "workspace.ledger:Ledger.settle")
+        site.do("local-run", "first", "--project-dir", str(study))
         reason = {"message": "It would not.", "answer": "no", "refused_at": "2026-11-22T00:00:00Z"}
         refused = site.spool / "outbox/refused/active.error.json"
         refused.write_text(json.dumps({"format": 1, "error": "report_refused", **reason}))

@@ -6,7 +6,8 @@ from pathlib import Path
 from spoolrunner import manifest, request
 from spoolrunner.executor import kept
 from spoolrunner.index import WorkspaceIndex
-from spoolrunner.spool import outbox, requests, rooms
+from spoolrunner.localrun import home
+from spoolrunner.spool import board, outbox, requests, rooms
 from spoolrunner.workspace import storage
 
 
@@ -33,6 +34,7 @@ KINDS = {
     "workspace": Kind(WorkspaceIndex, "workspaces/ws.json"),
     "report": Kind(outbox.Report, "outbox/active.*.json"),
     "refusal": Kind(outbox.Refusal, "outbox/refused/active.error.json"),
+    "board": Kind(board.Board, "board/board.json"),
     "storage": Kind(storage.Marker, f"{HIGH}/SPOOLRUNNER-STORAGE.json"),
     "staged": Kind(storage.Staged, f"{HIGH}/volumes/sr-*/staged.json"),
     "outcome": Kind(request.Outcome, f"{HIGH}/volumes/sr-*/outcome.json"),
@@ -40,6 +42,7 @@ KINDS = {
     "manifest": Kind(manifest.Manifest, f"{HIGH}/workspaces/ws/metadata/manifest.json"),
     "keeper-started": Kind(kept.Started, "processes/*/started"),
     "keeper-status": Kind(kept.Ended, "processes/*/status"),
+    "local-run": Kind(home.Identity, "../study/metadata/.spoolrunner/identity.json"),
 }
 
 
