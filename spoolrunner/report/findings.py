@@ -42,7 +42,7 @@ def checked(
 
 def findings_sheet(result: Checked) -> Iterator[Block]:
     yield Line("spool", Cell(result.spool))
-    counted = ", ".join(f"{number} {what}" for what, number in result.looked.items())
+    counted = ", ".join(f"{what}: {number}" for what, number in result.looked.items())
     yield Line("looked at", Cell(counted))
     for one in result.repaired:
         yield Line("repaired", Cell(f"{one.kind}  {one.where}  {one.what}", "green"))

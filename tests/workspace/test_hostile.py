@@ -161,6 +161,17 @@ def test_a_misleading_name_is_refused_and_shown_harmlessly(line, name):
     assert "not taken over" in log
 
 
+@pytest.mark.attack("an output has two terabytes of holes")
+def test_a_file_of_nothing_but_holes_is_not_read_for_days(line):
+    def make(folder: Path) -> None:
+        with (folder / "a.csv").open("wb") as file:
+            file.truncate(2 << 40)
+
+    found = collected(line, make, {"a.csv": HIGH})
+    assert found.outputs == {}
+    assert "larger than the disk" in found.refused["a.csv"]
+
+
 @pytest.mark.attack("names of outputs differ only in case")
 def test_names_that_differ_only_in_case_are_refused_together(line):
     found = collected(line, {"A.csv": "1", "a.csv": "2", "b.csv": "3"}, {"*.csv": HIGH})
