@@ -13,13 +13,9 @@ exit status: 0 nothing was violated; 1 something was
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
-from multiprocessing import get_context
 
 from tests.crash.life import Life, living
-from tests.crash.points import STEPS, Point, Result, choose, rotating, table
+from tests.crash.points import STEPS, Point, Result, choose, rotating, table, try_all
 
 FULL, BROKEN, READ_ONLY, NO_DESCRIPTORS, SHORT = "ENOSPC", "EIO", "EROFS", "EMFILE", "short"
 ERRORS = {
@@ -58,28 +54,6 @@ def try_one(life: Life, point: Point) -> Result:
     return Result(point, status == 0, found)
 
 
-class Worker:
-    """In each process of the pool: a life of its own, recorded once."""
-
-    life: Life
-    _open = ExitStack()
-
-    @classmethod
-    def begin(cls) -> None:
-        cls.life = cls._open.enter_context(living())
-        cls.life.record()
-
-    @classmethod
-    def work(cls, point: Point) -> Result:
-        return try_one(cls.life, point)
-
-
-def try_all(chosen: Sequence[Point], workers: int) -> Iterator[Result]:
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=Worker.begin) as pool:
-        yield from pool.map(Worker.work, chosen)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.faults", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -95,7 +69,7 @@ def main() -> int:
         found = [one for one in faults(life) if given.step in (None, one.step)]
     print(f"{len(found)} faults; every {given.every}. from {offset}.", flush=True)
     chosen = choose(found, given.every, offset)
-    text, is_well = table(try_all(chosen, given.workers), begun_s, "went on")
+    text, is_well = table(try_all(try_one, chosen, given.workers), begun_s, "went on")
     print(text)
     return 0 if is_well else 1
 

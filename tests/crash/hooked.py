@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,7 +51,7 @@ class Recorder:
         return make()
 
 
-class Counting:
+class Counting(ABC):
     """Does something at the occurrence-th call of a kind; the others are simply made."""
 
     def __init__(self, folder: str, call: str, occurrence: int) -> None:
@@ -71,8 +72,9 @@ class Counting:
     def is_meant(self, number: int) -> bool:
         return number == self._occurrence
 
+    @abstractmethod
     def at(self, call: Call, make: Make) -> Any:
-        raise NotImplementedError
+        """The one that is meant has come."""
 
 
 class Killer(Counting):

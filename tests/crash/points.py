@@ -16,11 +16,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from signal import SIGKILL
 
@@ -50,6 +51,9 @@ class Result:
     point: Point
     came: bool
     violations: Sequence[str]
+
+
+TryOne = Callable[[Life, Point], Result]
 
 
 def points(life: Life) -> list[Point]:
@@ -92,15 +96,15 @@ class Worker:
         cls.life.record()
 
     @classmethod
-    def work(cls, point: Point) -> Result:
+    def work(cls, try_one: TryOne, point: Point) -> Result:
         return try_one(cls.life, point)
 
 
-def try_all(chosen: Sequence[Point], workers: int) -> Iterator[Result]:
+def try_all(try_one: TryOne, chosen: Sequence[Point], workers: int) -> Iterator[Result]:
     spawn = get_context("spawn")  # a fork would take the threads of a server with it
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=Worker.begin) as pool:
         try:
-            yield from pool.map(Worker.work, chosen)
+            yield from pool.map(partial(Worker.work, try_one), chosen)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -171,9 +175,9 @@ def main() -> int:
     print(f"{len(found)} points; every {given.every}. from {offset}.", flush=True)
     chosen = choose(found, given.every, offset)
     if given.first:
-        results = until_violated(try_all(spread(chosen), given.workers))
+        results = until_violated(try_all(try_one, spread(chosen), given.workers))
     else:
-        results = try_all(chosen, given.workers)
+        results = try_all(try_one, chosen, given.workers)
     text, is_well = table(results, begun_s)
     print(text)
     return 0 if is_well else 1
