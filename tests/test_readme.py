@@ -1,5 +1,6 @@
 """What the README says of commands and exit statuses is what the program does."""
 
+import os
 import re
 import subprocess
 import sys
@@ -73,6 +74,16 @@ def test_every_text_that_is_shown_is_compared_with_what_is_printed() -> None:
     for name in names:
         assert readme_blocks.shown(name).text, name
     assert set(names) == readme_blocks.used()
+
+
+def test_the_shell_can_complete_a_command() -> None:
+    asked = {"COMP_WORDS": "spoolrunner prep", "COMP_CWORD": "1"}
+    environment = {**os.environ, **asked, "_SPOOLRUNNER_COMPLETE": "bash_complete"}
+    words = [sys.executable, "-c", "from spoolrunner.cli import main; main()"]
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "plain,prepare-for-reboot\n"
 
 
 def test_the_paths_that_the_readme_names_are_there() -> None:
