@@ -1,4 +1,4 @@
-"""Each call that changes a disk fails once, as disks fail; nothing is lost, and all is done in the end.
+"""Each call that changes a disk fails once, as disks fail; nothing is lost, all is done in the end.
 
 usage: python -m tests.crash.faults [--every K --offset R] [--step NAME] [--workers 2]
 

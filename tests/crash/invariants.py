@@ -29,8 +29,8 @@ MOST_WORKERS = 2
 class Scene:
     """promised: identifiers of requests that somebody was told are accepted, or dropped whole.
     by_hand: name -> what was dropped that can never be accepted. outcomes: request -> action -> the
-    status codes it may end with. done: finished files as they were seen, by path. most_attempts: more
-    than one only where a job itself was killed, or the machine."""
+    status codes it may end with. done: finished files as they were seen, by path. most_attempts:
+    more than one only where a job itself was killed, or the machine."""
 
     folder: Path
     server: JobServer | None = None
@@ -219,8 +219,11 @@ def _unlike_their_manifest(scene: Scene, root: Path, busy: set[str]) -> Iterator
             if _digest(place / path) != entry["content_hash"]:
                 yield f"{place / path} is not what its manifest entry names"
     yield from _unlike_their_index(scene, root, named, busy)
-    if busy:
-        return
+    if not busy:
+        yield from _named_by_no_manifest(scene, root, named)
+
+
+def _named_by_no_manifest(scene: Scene, root: Path, named: dict[str, Any]) -> Iterator[str]:
     for place in (root, scene.medium / "workspaces" / root.name):
         for path in place.rglob("*"):
             relative = str(path.relative_to(place))
@@ -331,6 +334,10 @@ def all_has_come_to_its_end(scene: Scene) -> Iterator[str]:
         for job in ended[identifier]["jobs"] if identifier in ended else ():
             if job["status_code"] not in actions.get(job["action"], set()):
                 yield f"{job['action']} of {identifier} ended as {job['status_code']}"
+    yield from _left_over(scene)
+
+
+def _left_over(scene: Scene) -> Iterator[str]:
     for folder in ("running", "storage/high_privacy/volumes", "processes"):
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(scene.spool / folder):

@@ -287,7 +287,7 @@ LOOKERS = ("status", "show", "logs", "validate", "graph")
 
 
 def unknown_verbs() -> set[str]:
-    """Verbs of which nobody said what they do to the disk: give each a Step, or call it a looker."""
+    """Verbs of which nobody said what they do to the disk: give each a Step, or call it looker."""
     return set(VERBS) - {step.verb for step in LIFE} - set(LOOKERS)
 
 

@@ -2,8 +2,8 @@
 
 usage: python -m tests.crash.plant [NAME...]
 
-A table of invariants that are never violated proves nothing unless they can be. Each bug is one that
-somebody could make; the short forms of this folder's commands are tried on it in turn.
+A table of invariants that are never violated proves nothing unless they can be. Each bug is one
+that somebody could make; the short forms of this folder's commands are tried on it in turn.
 
 exit status: 0 each was caught; 1 one was not
 """
@@ -83,9 +83,13 @@ BUGS = (
         (
             (
                 "files.py",
-                "(target))\n        else:\n            os.rename(source, target)\n        self._moved",
                 (
-                    "(target))\n        elif source.is_dir():\n            os.rename(source, target)\n"
+                    "(target))\n        else:\n"
+                    "            os.rename(source, target)\n        self._moved"
+                ),
+                (
+                    "(target))\n        elif source.is_dir():\n"
+                    "            os.rename(source, target)\n"
                     "        else:\n            write_flushed(target, source.read_bytes(), 0o600)\n"
                     "            os.unlink(source)\n        self._moved"
                 ),

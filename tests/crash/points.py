@@ -1,11 +1,11 @@
-"""Killed before and after each call that changes a disk; then a fresh runner drains, all is checked.
+"""Killed before and after each call that changes a disk; a fresh runner drains, all is checked.
 
 usage: python -m tests.crash.points [--every K --offset R] [--step NAME] [--workers 2]
 
-The points are first found by living the life once (life.py). One is named by the step, the call, the
-kind of path and its occurrence; an occurrence that does not come (threads vary) is counted apart.
-Of a program (git, a keeper, bubblewrap) there are three: before, killed during with us, and left to
-itself; and one after it has ended.
+The points are first found by living the life once (life.py). One is named by the step, the call,
+the kind of path and its occurrence; an occurrence that does not come (threads vary) is counted
+apart. Of a program (git, a keeper, bubblewrap) there are three: before, killed during with us, and
+left to itself; and one after it has ended.
 
 exit status: 0 nothing was violated; 1 something was
 """
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from signal import SIGKILL
 
@@ -132,7 +132,7 @@ def rotating(every: int) -> int:
     try:
         return int(git(PROJECT, "rev-parse", "HEAD")[:8], 16) % every
     except subprocess.CalledProcessError:  # not a clone
-        return date.today().toordinal() % every
+        return datetime.now(UTC).toordinal() % every
 
 
 def choose(all_points: Sequence[Point], every: int, offset: int) -> list[Point]:

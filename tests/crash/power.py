@@ -1,4 +1,4 @@
-"""Power cuts: what was not flushed is lost, in every way; then a fresh runner starts, all is checked.
+"""Power cuts: what was not flushed is lost, in every way; a fresh runner starts, all is checked.
 
 usage: python -m tests.crash.power [--every K --offset R] [--left-out 2] [--step NAME] [--workers 2]
 
