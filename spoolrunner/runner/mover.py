@@ -85,13 +85,12 @@ class Mover:
         requests, unreadable = self._book.store.load()
         for path, reason in unreadable:
             self._set_aside(path, BadRequest(reason, kind="unreadable_record"))
-        ended = {job.identifier: job for one in requests for job in one.jobs if not job.active}
+        self._sweep.expect(requests)
         for request in requests:
             self._book.add(request)
         for request in requests:
             self._take_up(request)
             log.info("request=%s taken up", request.identifier)
-        self._sweep.expect(ended)
 
     def _set_aside(self, path: Path, error: BadRequest) -> None:
         claims.reject(self._house.rooms, path, path.name, error, clock.now())

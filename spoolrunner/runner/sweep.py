@@ -8,14 +8,14 @@ In a thread, at start. Whether somebody is at a job is asked of the mover, one b
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from spoolrunner import files
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.manifest import Journal
-from spoolrunner.request import Job
+from spoolrunner.request import Job, Request
 from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
 from spoolrunner.runner.results import is_kept
@@ -46,9 +46,10 @@ class Sweep:
         self._begun = False
         self.busy = True
 
-    def expect(self, ended: Mapping[str, Job]) -> None:
-        """Jobs of active requests that have ended: nobody is at these."""
-        self._ended = ended
+    def expect(self, requests: Iterable[Request]) -> None:
+        """Active ones, as they are taken up: nobody is at their jobs that have ended."""
+        jobs = (job for one in requests for job in one.jobs)
+        self._ended = {job.identifier: job for job in jobs if not job.active}
 
     def begin(self) -> None:
         """Once, after the inbox was taken: an active request that somebody put there has jobs."""
