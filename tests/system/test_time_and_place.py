@@ -149,7 +149,12 @@ def test_a_spool_that_is_moved_while_no_runner_is_alive_goes_on_where_it_is(
         asked = site.request(study, "first", identifier=name, workspace=about)
         site.drop(asked, f"{name}.json")
     site.start()
-    site.until(lambda: has_started(site, "r1") and codes(site, "r2") != [])
+    names = ("r1", "r2")
+    site.until(
+        lambda: (
+            any(has_started(site, one) for one in names) and all(codes(site, one) for one in names)
+        )
+    )
     site.close()
     site.spool.rename(folder / "moved")
     site.spool = folder / "moved"
