@@ -9,7 +9,7 @@ Knows: record, request. Never looks at a disk: paths are relative to the job's f
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from spoolrunner.record import Frozen
@@ -143,13 +143,3 @@ def collisions(paths: Iterable[str]) -> dict[str, str]:
         if len(group) > 1
         for path in group
     }
-
-
-def levels_of_unmatched(
-    unmatched: Iterable[str], patterns: Sequence[Pattern]
-) -> Mapping[str, Level]:
-    """Unmatched pattern -> its level, the most private if it was written twice."""
-    by_text: dict[str, list[Level]] = defaultdict(list)
-    for pattern in patterns:
-        by_text[pattern.text].append(pattern.level)
-    return {text: min(by_text[text], key=privacy) for text in unmatched if text in by_text}

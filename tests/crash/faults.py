@@ -10,12 +10,11 @@ goes on. The points are those of `points`.
 exit status: 0 nothing was violated; 1 something was
 """
 
-import argparse
 import sys
 import time
 
 from tests.crash.life import Life, living
-from tests.crash.points import STEPS, Point, Result, choose, rotating, table, try_all
+from tests.crash.points import STEPS, Point, Result, choose, options, rotating, table, try_all
 
 FULL, BROKEN, READ_ONLY, NO_DESCRIPTORS, SHORT = "ENOSPC", "EIO", "EROFS", "EMFILE", "short"
 ERRORS = {
@@ -55,13 +54,7 @@ def try_one(life: Life, point: Point) -> Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash.faults", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--offset", type=int)
-    parser.add_argument("--step", choices=STEPS)
-    parser.add_argument("--workers", type=int, default=2)
-    given = parser.parse_args()
+    given = options("faults", __doc__, STEPS).parse_args()
     offset = rotating(given.every) if given.offset is None else given.offset
     begun_s = time.monotonic()
     with living() as life:

@@ -158,14 +158,20 @@ def until_violated(results: Iterable[Result]) -> Iterator[Result]:
             return
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash.points", description=__doc__)
+def options(command: str, about: str | None, steps: Iterable[str]) -> argparse.ArgumentParser:
+    """What all commands of this folder that try some of many take."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.crash.{command}", description=about)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--offset", type=int)
-    parser.add_argument("--step", choices=STEPS)
-    parser.add_argument("--first", action="store_true", help="end with the first violation")
+    parser.add_argument("--step", choices=list(steps))
     parser.add_argument("--workers", type=int, default=2)
+    return parser
+
+
+def main() -> int:
+    parser = options("points", __doc__, STEPS)
+    parser.add_argument("--first", action="store_true", help="end with the first violation")
     given = parser.parse_args()
     offset = rotating(given.every) if given.offset is None else given.offset
     begun_s = time.monotonic()

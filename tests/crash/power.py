@@ -10,7 +10,6 @@ tried once. The machine has been restarted then: no job runs any more, and its b
 exit status: 0 nothing was violated; 1 something was
 """
 
-import argparse
 import sys
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from tests.crash import trace
 from tests.crash.disk import Disk, State
 from tests.crash.invariants import violations
 from tests.crash.life import LIFE, STOPPED, WELL, Life, Place, Step, expect, living
-from tests.crash.points import rotating
+from tests.crash.points import options, rotating
 from tests.crash.trace import Told
 from tests.rig.jobserver.serializer import read_jobs
 from tests.site import head
@@ -198,14 +197,10 @@ def _show(result: Result) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash.power", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--offset", type=int)
+    parser = options("power", __doc__, STEPS)
+    parser.set_defaults(step="")
     parser.add_argument("--left-out", type=int, default=2)
-    parser.add_argument("--step", choices=STEPS, default="")
     parser.add_argument("--first", action="store_true", help="end with the first violation")
-    parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     offset = rotating(given.every) if given.offset is None else given.offset
     begun_s = time.monotonic()
