@@ -93,6 +93,7 @@ class GitHost:
         self.ca = folder / "ca.pem"
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.fetches: list[str] = []
         self.tokens: list[str] = []
         self.stalled = threading.Event()
         self.closing = threading.Event()
@@ -154,6 +155,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         host, body = self.server.host, self._body()
         request = f"{self.command} {self.path} ".encode() + body
         host.requests.append(f"{self.command} {self.path}")
+        if b"command=fetch" in body:
+            host.fetches.append(self.path)
         host.tokens.append(self._token())
         how = host.take_fault(request)
         if how.isdigit():

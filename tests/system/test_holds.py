@@ -219,14 +219,15 @@ def test_it_is_not_said_to_be_safe_while_a_job_runs(site: Site) -> None:
 
 def test_killed_after_it_was_stopped_for_a_hold_that_is_not_its_own_end(site: Site) -> None:
     """The reason is on disk before the deed: the flag may be gone when the next runner looks."""
-    site.settings["STOP_GRACE"] = "0s"
-    site.drop(site.request(site.study({"project.yaml": ENDLESS}), "first", identifier="r1"))
+    site.settings["STOP_GRACE"] = "10m"
+    site.drop(site.request(site.study({"project.yaml": DEAF}), "first", identifier="r1"))
     runner = site.start()
     site.until(lambda: has_started(site, "r1"))
     (site.spool / "control/reboot").touch()
     site.until(lambda: site.active("r1")["jobs"][0]["interrupted"])
     runner.kill()
     runner.wait()
+    site.settings["STOP_GRACE"] = "0s"
     site.do("resume")
     site.start()
     site.until(lambda: attempts(site) == [(2, 1)] and has_started(site, "r1"))
