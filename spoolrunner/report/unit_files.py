@@ -61,14 +61,13 @@ def drain(service: Service) -> dict[str, str]:
     PathChanged, never DirectoryNotEmpty: a file left for another backend would start it for ever.
     """
     kind = "Type=oneshot\n# As long as its jobs take.\nTimeoutStartSec=infinity\n"
-    spool = _escaped(service.spool)
     path = f"""\
 [Unit]
-Description=Start spoolrunner when something is dropped into {spool}/inbox
+Description=Start spoolrunner when something is dropped into {_escaped(service.spool)}/inbox
 
 [Path]
-PathChanged={spool}/inbox
-PathChanged={spool}/control
+PathChanged={_escaped(service.spool)}/inbox
+PathChanged={_escaped(service.spool)}/control
 Unit=spoolrunner-drain.service
 
 [Install]
