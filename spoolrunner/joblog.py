@@ -121,6 +121,7 @@ def metadata(made: Provenance, outcome: Outcome) -> bytes:
             "level4_excluded_files": {
                 path: out.excluded for path, out in outcome.outputs.items() if out.excluded
             },
+            "job_metrics": outcome.metrics,
             "outcome": outcome,
         }
     )

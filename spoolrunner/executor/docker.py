@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,18 @@ from docker.utils import kwargs_from_env
 from spoolrunner.errors import BadMachine, Refused, TryLater
 from spoolrunner.executor import (
     Absent,
+    Exit,
     Launch,
     Limits,
     Look,
+    Running,
     Usage,
     docker_log,
     docker_stats,
     docker_words,
     engine_life,
 )
+from spoolrunner.executor.accounts import Accounts
 from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
@@ -63,6 +67,7 @@ class DockerExecutor:
         self._timeout_s = timeout_s
         self._idle: deque[APIClient] = deque()
         self._engine_info: dict[str, Any] = {}
+        self._accounts = Accounts()
         self._turns = [threading.Lock() for _ in range(256)]
 
     def start(self, launch: Launch) -> None:
@@ -84,6 +89,10 @@ class DockerExecutor:
         with self._engine() as engine:
             about = self._find(engine, name)
         found = Absent() if about is None else docker_words.look(about)
+        if about and isinstance(found, Running):
+            self._accounts.open(name, about["Id"], about["State"]["Pid"])
+        if isinstance(found, Exit):
+            found = replace(found, used=self._accounts.closed(name))
         url = self._url or kwargs_from_env().get("base_url")
         return engine_life.judged(found, url, lambda: bool(self._info().get("LiveRestoreEnabled")))
 
@@ -141,6 +150,7 @@ class DockerExecutor:
         with self._engine() as engine, contextlib.suppress(NotFound):
             if self._find(engine, name):
                 _remove(engine, name)
+        self._accounts.forget(name)
 
     def names(self) -> list[str]:
         with self._engine() as engine:
