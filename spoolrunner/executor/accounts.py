@@ -13,10 +13,11 @@ import contextlib
 import os
 import select
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from spoolrunner.executor import Used
+from spoolrunner.executor import Exit, Look, Running, Used
 
 PROC = Path("/proc")
 HIERARCHY = Path("/sys/fs/cgroup")
@@ -43,6 +44,12 @@ class Accounts:
         self._lock = threading.Lock()
         self._by_name: dict[str, _Account] = {}
         self._by_descriptor: dict[int, _Account] = {}
+
+    def seen(self, name: str, about: dict[str, Any], look: Look) -> Look:
+        """The same look; of a container that has ended, with what it used. about: as inspected."""
+        if isinstance(look, Running):
+            self.open(name, about["Id"], about["State"]["Pid"])
+        return replace(look, used=self.closed(name)) if isinstance(look, Exit) else look
 
     def open(self, name: str, container_id: str, pid: int) -> None:
         """Read its account when it ends. pid: of its first process. Safe to repeat."""

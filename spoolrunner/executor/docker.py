@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,9 @@ from docker.utils import kwargs_from_env
 from spoolrunner.errors import BadMachine, Refused, TryLater
 from spoolrunner.executor import (
     Absent,
-    Exit,
     Launch,
     Limits,
     Look,
-    Running,
     Usage,
     docker_log,
     docker_stats,
@@ -89,10 +86,7 @@ class DockerExecutor:
         with self._engine() as engine:
             about = self._find(engine, name)
         found = Absent() if about is None else docker_words.look(about)
-        if about and isinstance(found, Running):
-            self._accounts.open(name, about["Id"], about["State"]["Pid"])
-        if isinstance(found, Exit):
-            found = replace(found, used=self._accounts.closed(name))
+        found = self._accounts.seen(name, about or {}, found)
         url = self._url or kwargs_from_env().get("base_url")
         return engine_life.judged(found, url, lambda: bool(self._info().get("LiveRestoreEnabled")))
 
