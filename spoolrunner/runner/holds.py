@@ -19,6 +19,7 @@ MESSAGES: dict[Code, str] = {
     Code.PAUSED: "The server is paused; the job starts when it goes on.",
     Code.WAITING_ON_REBOOT: "The server is about to be restarted; the job starts afterwards.",
     Code.WAITING_DB_MAINTENANCE: "The database is in maintenance; the job starts afterwards.",
+    Code.WAITING_ON_DISK: "Waiting for the server's disk, which fails another job just now.",
 }
 
 
@@ -27,6 +28,11 @@ def of_all(now: Flags) -> Code | None:
     if now.reboot:
         return Code.WAITING_ON_REBOOT
     return Code.PAUSED if now.paused else None
+
+
+def of_disk(lines: Collection["Line"]) -> Code | None:
+    """Why nothing may start: a quota or a failing device, which no number of free bytes tells."""
+    return Code.WAITING_ON_DISK if any(line.meets_bad_disk for line in lines) else None
 
 
 def of_database(now: Flags, job: Job) -> Code | None:

@@ -209,8 +209,7 @@ class Mover:
 
     def _start(self, request: Request, job: Job) -> None:
         self._waiting.started(request, job)
-        said = {"status_code": Code.PREPARING, "status_message": "Getting the files ready."}
-        self._book.change(request, job, status=Status.RUNNING, **said)
+        self._book.change(request, job, **jobs.taken())
         self._start_line(request, job)
 
     def _start_line(self, request: Request, job: Job) -> None:

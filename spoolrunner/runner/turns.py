@@ -48,7 +48,7 @@ class Turns:
     def take(self, now: Flags, lines: Collection[Line]) -> list[Pair]:
         """Those that start now. lines: of the jobs that run."""
         self.queue_up()
-        held = self._house.held_back(now) if self._waiting.ready else None
+        held = self._held_back(now, lines) if self._waiting.ready else None
         if held:
             for pair in self._waiting.ready.values():
                 self._tell(*pair, *held)
@@ -59,6 +59,11 @@ class Turns:
         executing = [line for line in lines if line.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
         return self._take(load, lambda request, job: self._may_start(request, job, running, now))
+
+    def _held_back(self, now: Flags, lines: Collection[Line]) -> tuple[Code, str] | None:
+        if bad := holds.of_disk(lines):
+            return bad, holds.MESSAGES[bad]
+        return self._house.held_back(now)
 
     def _take(self, load: plan.Load, may_start: MayStart) -> list[Pair]:
         ready, most = self._waiting.ready, self._house.config.max_workers

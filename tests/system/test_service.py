@@ -229,3 +229,20 @@ def test_the_crontab_line_says_nothing_and_starts_once(site: Site, tmp_path: Pat
     assert said == [b""] * 6
     assert {one.returncode for one in started} == {0}
     assert {job["attempt"] for job in site.jobs("r1").values()} == {1}
+
+
+def test_the_script_for_the_databases_network_names_their_addresses_and_no_secret(
+    site: Site,
+) -> None:
+    site.settings |= {
+        "FULL_DATABASE_URL": "mssql+pymssql://u:canary@localhost/d",
+        "SLICE_DATABASE_URL": "trino://u:canary@192.0.2.9:8443/d",
+    }
+    script = site.do("service", "network")
+    assert "-d 127.0.0.1/32 -p tcp --dport 1433 -j RETURN\n" in script
+    assert "-d 192.0.2.9/32 -p tcp --dport 8443 -j RETURN\n" in script
+    assert "canary" not in script
+    site.settings["FULL_DATABASE_URL"] = "odbc://u:canary@localhost/d"
+    refused = site.try_to("service", "network")
+    assert (refused.returncode, "FULL_DATABASE_URL" in refused.stderr) == (4, True)
+    assert "canary" not in refused.stdout + refused.stderr
