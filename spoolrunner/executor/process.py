@@ -19,7 +19,16 @@ from typing import Any
 
 from spoolrunner import files
 from spoolrunner.errors import Refused
-from spoolrunner.executor import Launch, Limits, Look, Running, Usage, joblog, process_stats
+from spoolrunner.executor import (
+    Launch,
+    Limits,
+    Look,
+    Process,
+    Running,
+    Usage,
+    joblog,
+    process_stats,
+)
 from spoolrunner.executor.cgroup import ControlGroups
 from spoolrunner.executor.images import DEFAULT_COMMANDS, PATH, Commands, LocalImages
 from spoolrunner.executor.kept import KeptJob
@@ -78,6 +87,11 @@ class ProcessExecutor:
         job = self._job(name)
         alive = isinstance(job.look(), Running)
         return process_stats.usage(job.started.pid) if alive and job.started else None
+
+    def process(self, name: str) -> Process | None:
+        job = self._job(name)
+        alive = isinstance(job.look(), Running)
+        return process_stats.first_below(job.started.pid) if alive and job.started else None
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         if started := self._job(name).started:

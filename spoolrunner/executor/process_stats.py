@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from spoolrunner.executor import Usage
+from spoolrunner.executor import Process, Usage
 
 PROC = Path("/proc")
 TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -24,6 +24,25 @@ def usage(pid: int) -> Usage | None:
         cpu_s=sum(sum(map(int, words[11:15])) for words in mine) * TICKS_S,
         memory_bytes=sum(int(words[21]) for words in mine) * PAGE_BYTES,
     )
+
+
+def first_below(keeper: int) -> Process | None:
+    """The job's own, below the two of bubblewrap. None: it has ended, or has not come so far."""
+    stats, pid = _all(), keeper
+    while children := [child for child, words in stats.items() if int(words[1]) == pid]:
+        pid = min(children, key=lambda child: int(stats[child][19]))  # by the time it began
+        argv = _argv(pid)
+        if argv and Path(argv[0]).name != "bwrap":
+            return Process(pid, argv)
+    return None
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    try:
+        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return ()
+    return tuple(word.decode(errors="replace") for word in words)
 
 
 def _all() -> dict[int, list[str]]:

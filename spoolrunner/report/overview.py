@@ -63,6 +63,7 @@ class Disk(Record, kw_only=True):
 class Overview(Record, kw_only=True):
     """What `status --json` prints (contract, section 4). free_bytes: of the spool's disk.
 
+    storage_trouble: why no job can start or be published now, or "".
     reports_trouble: why no report can be sent now, or "". reports_fact: what is to be known of
     job-server and is no trouble, or "". reports_refused: requests of which job-server would not
     take the last report.
@@ -75,6 +76,7 @@ class Overview(Record, kw_only=True):
     counts: Counts
     free_bytes: int
     disks: list[Disk]
+    storage_trouble: str
     jobs: list[ActiveJob]
     recent: list[Ended]
     left_in_inbox: list[Left]
@@ -83,7 +85,9 @@ class Overview(Record, kw_only=True):
     reports_refused: list[str]
 
 
-def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
+def overview(
+    rooms: Rooms, backend: str, disks: Mapping[str, Path], storage_trouble: str = ""
+) -> Overview:
     """backend, disks (name -> folder): as the settings say, if this user may know them.
 
     Raises PermissionError for a user who may see neither the rooms nor the board.
@@ -108,6 +112,7 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
         ),
         free_bytes=shutil.disk_usage(rooms.folder).free,
         disks=_disks({"spool": rooms.folder, **disks}),
+        storage_trouble=storage_trouble,
         jobs=jobs,
         recent=_recent(rooms, shown),
         left_in_inbox=left,

@@ -4,11 +4,13 @@ A terminal shows it through `screen` (colours, wrapping to its width), a pipe th
 line for each row, so that grep and awk can work, without the 50 ms that rich takes to load.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from spoolrunner.executor import Process
 from spoolrunner.report.figures import size_words, took_words, used_words
 from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Overview
@@ -76,6 +78,8 @@ def _state(now: Overview) -> Iterator[Line]:
     for disk in now.disks:
         free, total = size_words(disk.free_bytes), size_words(disk.total_bytes)
         yield _line("disk", f"{free} free of {total}   {disk.name}")
+    if now.storage_trouble:
+        yield Line("storage", Cell(now.storage_trouble, "red"))
     yield _line("work", _counts(now))
     if now.reports_trouble:
         yield Line("reports", Cell(now.reports_trouble, "red"))
@@ -85,10 +89,20 @@ def _state(now: Overview) -> Iterator[Line]:
         yield Line("refused", Cell(_refused(now.reports_refused), "red"))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a running job is. folder: what it sees as /workspace. process: None if it can't be
+    known."""
+
+    container: str
+    folder: Path
+    process: Process | None
+
+
 def request_sheet(
-    request: Request, jobs: list[Job], folders: Mapping[str, Path]
+    request: Request, jobs: list[Job], folders: Mapping[str, Path], places: Mapping[str, Place]
 ) -> Iterator[Block]:
-    """What `show` shows. folders: job -> where its log lies."""
+    """What `show` shows. folders: job -> where its log lies. places: of those that run."""
     workspace = request.workspace
     yield Line("request", Cell(f"{request.identifier}  {request.status}"))
     yield _line("workspace", f"{workspace.name}  (db {workspace.db})")
@@ -104,6 +118,15 @@ def request_sheet(
     for job in jobs:
         yield _line("", "")
         yield from _job_lines(job, folders)
+        if job.identifier in places:
+            yield from _place_lines(places[job.identifier])
+
+
+def _place_lines(place: Place) -> Iterator[Block]:
+    yield _line("container", place.container)
+    yield _line("folder", str(place.folder))
+    if place.process:
+        yield _line("process", f"{place.process.pid}  {shlex.join(place.process.argv)}")
 
 
 def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
@@ -118,7 +141,8 @@ def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
     yield _line("times", f"{job.created_at} created, {started} started, {ended} ended")
     if job.attempt:
         image = job.image_id or "-"
-        ran = f"{job.attempt}, {job.executor}, image {image}, exit {job.exit_code}"
+        status = "-" if job.exit_code is None else job.exit_code
+        ran = f"{job.attempt}, {job.executor}, image {image}, exit {status}"
         yield _line("attempt", ran)
     if job.metrics:
         yield _line("used", used_words(job.metrics))

@@ -99,6 +99,20 @@ def test_who_is_only_in_the_group_sees_what_runs_and_no_request_file(shared_site
     assert "r1" in as_another(site, "status").stdout
 
 
+def test_show_tells_where_a_running_job_is(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "0s"
+    site.drop(site.request(site.study({"project.yaml": ENDLESS}), "first", identifier="r1"))
+    site.start()
+    site.until(lambda: has_started(site, "r1"))
+    site.until(lambda: re.search("^process.*sleep 1000", site.do("show", "r1"), re.MULTILINE))
+    told = dict(line.split(None, 1) for line in site.do("show", "r1").splitlines() if line)
+    assert (Path(told["folder"]) / "project.yaml").exists()
+    assert Path(told["folder"]).parent.name == told["container"]
+    site.do("kill", "r1")
+    site.finished("r1")
+    assert "process" not in site.do("show", "r1")
+
+
 def test_check_tells_monitoring_whose_turn_it_is(site: Site) -> None:
     assert site.try_to("status", "--check").returncode == 4
     site.drain()
