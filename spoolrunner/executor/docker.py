@@ -114,11 +114,7 @@ class DockerExecutor:
         return docker_stats.usage(self._engine, name)
 
     def process(self, name: str) -> Process | None:
-        with self._engine() as engine:
-            about = self._find(engine, name)
-        if about is None or not about["State"]["Running"]:
-            return None
-        return Process(about["State"]["Pid"], (about["Path"], *about["Args"]))
+        return docker_stats.process(self._engine, name)
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Each line begins with its time. What was saved of a container that is gone is kept.

@@ -110,7 +110,7 @@ def test_show_tells_where_a_running_job_is(site: Site) -> None:
     assert Path(told["folder"]).parent.name == told["container"]
     site.do("kill", "r1")
     site.finished("r1")
-    assert "process" not in site.do("show", "r1")
+    assert "container" not in site.do("show", "r1")
 
 
 def test_check_tells_monitoring_whose_turn_it_is(site: Site) -> None:
