@@ -19,6 +19,8 @@ from tests.system.test_crash_points import ENDLESS, QUICK, has_started
 
 GROUP = "games"  # any group that every Debian has and nobody is in
 STYLE = re.compile(r"\x1b\[[\d;]*m")
+HOME = "\x1b[H"
+CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]|\r")
 COLOUR = re.compile(r"\x1b\[[\d;]*3\dm")
 FORTY = "version: '4.0'\nactions:\n" + "".join(
     f"  step_{n}: {{run: python:v2 true {n}, outputs: {{highly_sensitive: {{o: {n}.csv}}}}}}\n"
@@ -171,6 +173,25 @@ def test_watch_shows_what_comes_and_is_for_terminals_alone(site: Site) -> None:
     watching.send_signal(signal.SIGINT)
     assert watching.wait(WITHIN_S) == 130
     os.close(mine)
+
+
+def first_frame(site: Site, *words: str, last: str) -> str:
+    """What `status --watch` shows first on a terminal of 80 columns. last: its last line has it."""
+    mine, its = pty.openpty()
+    size = {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "spoolrunner", *words],
+        env={**site.environment(), **size},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    shown = until_shown(mine, last)
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(WITHIN_S) == 130
+    os.close(mine)
+    return CONTROL.sub("", next(part for part in shown.split(HOME) if last in part))
 
 
 def until_shown(terminal: int, words: str) -> str:
