@@ -15,7 +15,6 @@ from spoolrunner.errors import BadInput, Usage
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.health import health
-from spoolrunner.report.load import Loads
 from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status, attempt_name
@@ -55,7 +54,7 @@ def status(
     if check:
         _check(look(), build.place_to_look(ctx)[1], as_json=as_json)
     elif watch:
-        _watch(look, build.loads(*build.place_to_look(ctx)))
+        _watch(ctx, look)
     elif as_json:
         click.echo(json.dumps(builtins(look()), indent=1))
     else:
@@ -84,16 +83,23 @@ def _check(now: Overview, settings: Config | None, *, as_json: bool) -> None:
     raise click.exceptions.Exit(found.status)
 
 
-def _watch(look: Callable[[], Overview], loads: Loads) -> None:
+def _watch(ctx: click.Context, look: Callable[[], Overview]) -> None:
     if not sys.stdout.isatty():
         raise Usage(
             "--watch needs a terminal.", kind="no_terminal", hint="Scripts use `status --json`."
         )
     from spoolrunner.report import screen
+    from spoolrunner.report.watched import Expectations, Watched, watched_sheet
+
+    place, settings = build.place_to_look(ctx)
+    loads, folders = build.loads(place, settings), build.folders(place, settings)
+    expectations = Expectations(place)
 
     def sheet() -> Iterator[Block]:
         now = look()
-        return overview_sheet(now, loads.look(now.jobs))
+        jobs = now.jobs
+        known = Watched(loads.look(jobs), folders.look(jobs), expectations.look(jobs))
+        return watched_sheet(now, known)
 
     screen.watch(sheet, WATCH_EVERY_S)
 
