@@ -92,7 +92,7 @@ def test_a_wide_screen_tells_all_of_a_job_in_one_line() -> None:
         line for line in shown(overview(*map(job, range(3))), 200, 50) if "model" in line
     )
     assert re.search(r"  1:0\d min  ━━────── 2:5\d min left  1.9   2.0 GB  14.0 GB  covid", first)
-    assert re.search(r"━━━━━━━━ \d\d s over  -     1.0 MB ", second)
+    assert re.search(r"━━━━━━━━ \d\d s over \s+ - \s+ 1.0 MB ", second)
     assert third.split()[3:7] == ["-"] * 4, "of what nothing is known nothing is told"
 
 
