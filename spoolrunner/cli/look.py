@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from spoolrunner.cli import build
+from spoolrunner.cli import build, choose
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, Usage
 from spoolrunner.record import builtins
@@ -19,7 +19,6 @@ from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status, attempt_name
 from spoolrunner.runner import launch
-from spoolrunner.spool import find
 from spoolrunner.spool.rooms import Rooms
 
 CHUNK_BYTES = 1 << 16
@@ -114,12 +113,11 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     IDENTIFIER may be any unambiguous part of an id.
     """
     place = build.rooms(ctx)
-    request = find.any_request(place, identifier)
+    meant = choose.any_request(place, identifier)
     if as_json:
-        click.echo(json.dumps(builtins(request), indent=1))
+        click.echo(json.dumps(builtins(meant.request), indent=1))
         return
-    jobs = find.jobs_meant(request, identifier)
-    stdout.show(request_sheet(request, jobs, _folders(ctx, request)))
+    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request)))
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")
@@ -129,8 +127,7 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
 def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
     """What a job said, with the summary at its end; of a request, all its jobs one by one."""
     place = build.rooms(ctx)
-    request = find.any_request(place, identifier)
-    jobs = find.jobs_meant(request, identifier)
+    jobs = choose.any_request(place, identifier).jobs
     masks = launch.masks(build.config(ctx))
     shown = 0
     for job in jobs:
