@@ -10,19 +10,17 @@ from pathlib import Path
 
 import click
 
-from spoolrunner.cli import build
+from spoolrunner.cli import build, choose
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, SpoolrunnerError, Usage
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.health import health
-from spoolrunner.report.load import Loads
 from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import Block, Place, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status, attempt_name
 from spoolrunner.runner import launch
 from spoolrunner.settings import STORAGE_MARKER
-from spoolrunner.spool import find
 from spoolrunner.spool.rooms import Rooms
 
 CHUNK_BYTES = 1 << 16
@@ -57,7 +55,7 @@ def status(
     if check:
         _check(look(), build.place_to_look(ctx)[1], as_json=as_json)
     elif watch:
-        _watch(look, build.loads(*build.place_to_look(ctx)))
+        _watch(ctx, look)
     elif as_json:
         click.echo(json.dumps(builtins(look()), indent=1))
     else:
@@ -95,16 +93,23 @@ def _check(now: Overview, settings: Config | None, *, as_json: bool) -> None:
     raise click.exceptions.Exit(found.status)
 
 
-def _watch(look: Callable[[], Overview], loads: Loads) -> None:
+def _watch(ctx: click.Context, look: Callable[[], Overview]) -> None:
     if not sys.stdout.isatty():
         raise Usage(
             "--watch needs a terminal.", kind="no_terminal", hint="Scripts use `status --json`."
         )
     from spoolrunner.report import screen
+    from spoolrunner.report.watched import Expectations, Watched, watched_sheet
+
+    place, settings = build.place_to_look(ctx)
+    loads, folders = build.loads(place, settings), build.folders(place, settings)
+    expectations = Expectations(place)
 
     def sheet() -> Iterator[Block]:
         now = look()
-        return overview_sheet(now, loads.look(now.jobs))
+        jobs = now.jobs
+        known = Watched(loads.look(jobs), folders.look(jobs), expectations.look(jobs))
+        return watched_sheet(now, known)
 
     screen.watch(sheet, WATCH_EVERY_S)
 
@@ -119,14 +124,13 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     IDENTIFIER may be any unambiguous part of an id.
     """
     place = build.rooms(ctx)
-    request = find.any_request(place, identifier)
+    meant = choose.any_request(place, identifier)
     if as_json:
-        click.echo(json.dumps(builtins(request), indent=1))
+        click.echo(json.dumps(builtins(meant.request), indent=1))
         return
-    jobs = find.jobs_meant(request, identifier)
-    running = [job for job in jobs if job.status is Status.RUNNING and job.attempt]
+    running = [job for job in meant.jobs if job.status is Status.RUNNING and job.attempt]
     places = {job.identifier: _place(ctx, place, job) for job in running}
-    stdout.show(request_sheet(request, jobs, _folders(ctx, request), places))
+    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request), places))
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")
@@ -136,8 +140,7 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
 def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
     """What a job said, with the summary at its end; of a request, all its jobs one by one."""
     place = build.rooms(ctx)
-    request = find.any_request(place, identifier)
-    jobs = find.jobs_meant(request, identifier)
+    jobs = choose.any_request(place, identifier).jobs
     masks = launch.masks(build.config(ctx))
     shown = 0
     for job in jobs:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from spoolrunner.executor import Process
 from spoolrunner.report.figures import size_words, took_words, used_words
-from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Job, Request
 from spoolrunner.spool.board import ActiveJob
@@ -49,17 +48,21 @@ class Table:
 Block = Line | Table
 
 
-def overview_sheet(now: Overview, loads: Mapping[str, Load] | None = None) -> Iterator[Block]:
-    """What `status` shows. loads: job -> what it uses, for `--watch`."""
-    yield from _state(now)
+def overview_sheet(now: Overview) -> Iterator[Block]:
+    """What `status` shows."""
+    yield from state(now)
     if now.jobs:
-        columns: tuple[str, ...] = ("status", "since", "action", "request", "workspace", "why")
-        rows = [_active(jobs) for jobs in _alike(now.jobs)]
-        if loads is not None:
-            columns = (*columns[:2], "cpus", "memory", *columns[2:])
-            own = [_load(loads.get(jobs[0].identifier)) for jobs in _alike(now.jobs)]
-            rows = [(*row[:2], *load, *row[2:]) for row, load in zip(rows, own, strict=True)]
-        yield Table(columns, rows)
+        yield jobs_table(now.jobs)
+    yield from endings(now)
+
+
+def jobs_table(jobs: list[ActiveJob]) -> Table:
+    columns = ("status", "since", "action", "request", "workspace", "why")
+    return Table(columns, [_active(alike) for alike in _alike(jobs)])
+
+
+def endings(now: Overview) -> Iterator[Block]:
+    """What ended lately, and what somebody has to look at."""
     if now.recent:
         columns = ("ended", "when", "jobs", "request", "workspace", "message")
         yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
@@ -69,7 +72,7 @@ def overview_sheet(now: Overview, loads: Mapping[str, Load] | None = None) -> It
         yield _line("", f"rejected/ holds {now.counts.rejected}: see the .error.json beside each.")
 
 
-def _state(now: Overview) -> Iterator[Line]:
+def state(now: Overview) -> Iterator[Line]:
     """Where it is, who is alive, and what an operator should know."""
     yield _line("spool", f"{now.spool}   backend {now.backend}")
     yield Line("runner", _runner(now))
@@ -223,13 +226,6 @@ def _active(jobs: list[ActiveJob]) -> tuple[Cell, ...]:
         Cell(job.workspace),
         Cell(job.status_message),
     )
-
-
-def _load(load: Load | None) -> tuple[Cell, Cell]:
-    if load is None:
-        return Cell("-"), Cell("-")
-    cpus = "-" if load.cpus is None else f"{load.cpus:.1f}"
-    return Cell(cpus), Cell(size_words(load.memory_bytes))
 
 
 def _ended(ended: Ended) -> tuple[Cell, ...]:

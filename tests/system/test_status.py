@@ -194,6 +194,39 @@ def first_frame(site: Site, *words: str, last: str) -> str:
     return CONTROL.sub("", next(part for part in shown.split(HOME) if last in part))
 
 
+WAITS = """
+version: '4.0'
+actions:
+  waits: {run: "python:v2 python3 waits.py", outputs: {highly_sensitive: {o: out.csv}}}
+"""
+AT_ONCE = "open('out.csv', 'w').write('x')"
+FOR_LONG = "import time; open('big', 'wb').write(bytes(5_000_000)); time.sleep(600)"
+
+
+def test_watch_tells_how_long_a_job_took_before_and_what_it_takes(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "0s"
+    study = site.study({"project.yaml": WAITS, "waits.py": AT_ONCE})
+    site.drop(site.request(study, "waits", identifier="r1"))
+    site.drain()
+    study = site.study({"waits.py": FOR_LONG})
+    site.drop(site.request(study, "waits", identifier="r2"))
+    site.start()
+    mine, its = pty.openpty()
+    words = [sys.executable, "-m", "spoolrunner", "status", "--watch"]
+    sized = {"TERM": "xterm", "COLUMNS": "160", "LINES": "40"}
+    watching = subprocess.Popen(
+        words, env={**site.environment(), **sized}, stdin=its, stdout=its, stderr=its
+    )
+    os.close(its)
+    assert " over" in until_shown(mine, " over"), "its first run took a moment"
+    assert "5.0 MB" in until_shown(mine, "5.0 MB")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(WITHIN_S) == 130
+    os.close(mine)
+    site.do("kill", "r2")
+    site.finished("r2")
+
+
 def until_shown(terminal: int, words: str) -> str:
     shown, deadline = "", time.monotonic() + WITHIN_S
     while words not in shown and time.monotonic() < deadline:
