@@ -12,17 +12,19 @@ import pytest
 from tests.readme_blocks import shown
 from tests.site import STUDIES, Site, commit, git
 from tests.system.test_crash_points import has_started
-from tests.system.test_status import first_frame
+from tests.system.test_status import frame
 
 MODEL = "python:v2 python analysis/model.py"
 IDENTIFIER = "k3j2h4g5f6d7s8a9"
+SRV = Path("/srv")
 ANY = {
     r"\d{4}-\d\d-\d\dT[\d:.]+Z": "TIME",
     r"sr-\w{8}-": "sr-SPOOL-",
-    r"\b[0-9a-f]{40,64}\b": "HASH",
+    r"\b[0-9a-f]{40,64}\b|(?<=\()[0-9a-f]{7}\b": "HASH",
+    r"\n +backend": " backend",
     r"\b\d+ (s|min|h)\b": "TIME",
     r"\b[\d.]+ [kMGT]?B\b|\b\d+ bytes": "SIZE",
-    r"(process|container: process) +\d+": r"\1 PID",
+    r"^process +\d+": "process PID",
     r"\b\d+\.\d\b": "NUMBER",
     r"[━─]+": "BAR",
     r" +": " ",
@@ -36,40 +38,50 @@ def normal(text: str, place: Path) -> str:
     """Without what differs from run to run; the site lies in /srv."""
     text = text.replace(str(place), "/srv")
     for one, name in ANY.items():
-        text = re.sub(one, name, text)
+        text = re.sub(one, name, text, flags=re.MULTILINE)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+def is_whole(frame: str) -> bool:
+    """All that is asked for beside has been told."""
+    of_model = re.search("^model .*$", frame, re.MULTILINE)
+    return of_model is not None and " over " in of_model[0] and " - " not in of_model[0]
 
 
 @pytest.fixture
 def busy(site: Site) -> Site:
     """Something has ended, something runs, something waits."""
-    site.settings["STOP_GRACE"] = "0s"
+    site.settings |= {"STOP_GRACE": "0s", "MAX_WORKERS": "1"}
     study = site.folder / "asthma-reviews"
     shutil.copytree(STUDIES / "asthma-reviews", study)
     git(study, "init", "-q", "-b", "main", ".")
     about = {"name": "asthma"}
-    ended = site.request(commit(study), "describe", identifier="a1b2c3d4e5f6a7b8", workspace=about)
+    ended = site.request(commit(study), "model", identifier="a1b2c3d4e5f6a7b8", workspace=about)
     site.drop(ended)
     site.drain()
     project = study / "project.yaml"
     project.write_text(project.read_text().replace(MODEL, 'python:v2 sh -c "sleep 1000"'))
-    asked = site.request(commit(study), "report", identifier=IDENTIFIER, workspace=about)
+    asked = site.request(commit(study), "model", "report", identifier=IDENTIFIER, workspace=about)
     site.drop({"identifier": IDENTIFIER, **asked})
     site.drop('{"requested_actions": ["run_all"], "backend": "expect', "half.json")
     site.start()
     site.until(lambda: has_started(site, IDENTIFIER))
+    site.until(lambda: "available workers" in site.do("status"))
     return site
 
 
-@pytest.mark.parametrize("name", ["status", "status-watch", "show"])
-def test_what_is_shown_of_a_busy_spool(busy: Site, name: str) -> None:
-    blocks = {"status": shown("status"), "show": shown("show")}
-    if name == "status-watch":
-        words, expected = shown("status-watch")
-        printed = first_frame(busy, *words, last="half.json")
-    else:
-        words, expected = blocks[name]
-        printed = busy.do(*words)
-    assert normal(printed, busy.folder) == normal(expected, Path("/srv"))
+def test_what_the_readme_shows_of_a_spool_is_what_is_printed(busy: Site) -> None:
+    """In one go: to have something ended, running and waiting takes its time."""
+    for words, expected in (shown("status"), shown("show")):
+        assert normal(busy.do(*words), busy.folder) == normal(expected, SRV)
+    words, expected = shown("status-watch")
+    assert normal(frame(busy, *words, holds=is_whole), busy.folder) == normal(expected, SRV)
     busy.do("kill", IDENTIFIER)
     busy.finished(IDENTIFIER)
+    busy.close()
+    (busy.high / "workspaces/asthma/output/patients.csv").unlink()
+    (busy.spool / "running/notes.txt").touch()
+    words, expected = shown("check")
+    done = busy.try_to(*words)
+    assert normal(OF_THIS_MACHINE.sub("", done.stdout), busy.folder) == normal(expected, SRV)
+    assert done.returncode == 1
