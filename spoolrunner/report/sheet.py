@@ -68,7 +68,9 @@ def endings(now: Overview) -> Iterator[Block]:
         yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
     for left in now.left_in_inbox[:MOST_RECENT]:
         yield _line("", f"inbox/{left.name}: not taken, {left.reason}")
-    if now.counts.rejected:
+    for rejected in now.last_rejected:
+        yield _line("", f"rejected {rejected.name}: {rejected.reason}")
+    if now.counts.rejected > len(now.last_rejected):
         yield _line("", f"rejected/ holds {now.counts.rejected}: see the .error.json beside each.")
 
 

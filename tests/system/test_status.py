@@ -135,6 +135,17 @@ def test_the_first_line_says_where_the_spool_is(site: Site) -> None:
     assert site.do("status").splitlines()[0].split()[:2] == ["spool", str(site.spool)]
 
 
+def test_why_the_last_were_rejected_is_told_at_once(site: Site) -> None:
+    for number in range(5):
+        site.drop('{"backend": "expectations"}', f"{number}.json")
+        site.drain()
+    told = site.do("status").splitlines()
+    reasons = [line for line in told if line.startswith("rejected ")]
+    assert len(reasons) == 3
+    assert told[-1].startswith("rejected/ holds 5")
+    assert all("requested_actions" in line for line in reasons)
+
+
 def test_many_jobs_of_one_request_take_few_lines(site: Site) -> None:
     site.do("pause")
     site.drop(site.request(site.study({"project.yaml": FORTY}), "run_all", identifier="r1"))
