@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spoolrunner.request import job_identifier
-from tests.site import WITHIN_S, Site
+from tests.site import GATE, WITHIN_S, Site
 
 CHAIN = """\
 version: "4.0"
@@ -28,6 +28,7 @@ actions:
 """
 QUICK = CHAIN.replace("FIRST", "true")
 FAILING = CHAIN.replace("FIRST", "exit 3")
+GATED = CHAIN.replace("FIRST", GATE)
 SLOW = CHAIN.replace("FIRST", "sleep 4")
 ENDLESS = CHAIN.replace("FIRST", "sleep 1000")
 
