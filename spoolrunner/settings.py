@@ -22,6 +22,7 @@ from spoolrunner.weights import Weights
 JOB_IMAGES = (
     "ehrql,cohortextractor,cohortextractor-v2,databuilder,sqlrunner,stata-mp,r,jupyter,python"
 )
+STORAGE_MARKER = "SPOOLRUNNER-STORAGE.json"  # lies in both bases; a disk that is away has none
 RELEASABLE_TYPES = ".csv,.jpg,.jpeg,.png,.svg,.svgz,.html,.txt,.log,.json,.md"
 
 

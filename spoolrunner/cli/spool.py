@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from spoolrunner import files
-from spoolrunner.cli import build
+from spoolrunner.cli import build, choose
 from spoolrunner.drop import check_identifier
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.record import builtins
@@ -102,7 +102,7 @@ def cancel(ctx: click.Context, identifier: str, actions: tuple[str, ...]) -> Non
     was published by earlier runs stays. Asking twice does no harm.
     """
     place = build.rooms(ctx)
-    request = find.active(place, identifier)
+    request = choose.active_whole(place, identifier)
     unknown = set(actions) - {job.action for job in request.jobs} - set(request.requested_actions)
     if unknown:
         raise BadInput(
@@ -123,11 +123,10 @@ def kill(ctx: click.Context, identifier: str) -> None:
     IDENTIFIER may be part of a request's or of a job's. Nothing that was published is touched.
     """
     place = build.rooms(ctx)
-    request = find.active(place, identifier)
-    whole = identifier in request.identifier
-    for action in [""] if whole else [job.action for job in find.jobs_meant(request, identifier)]:
-        orders.give(place, "kill", request.identifier, action)
-    click.echo(f"asked to kill {request.identifier}")
+    meant = choose.active(place, identifier)
+    action = meant.job.action if meant.job else ""
+    orders.give(place, "kill", meant.request.identifier, action)
+    click.echo(f"asked to kill {meant.request.identifier} {action}".rstrip())
 
 
 @click.command(epilog="Example: spoolrunner retry k7m2x9")
@@ -139,7 +138,7 @@ def retry(ctx: click.Context, identifier: str) -> None:
     The finished request stays as it is.
     """
     place = build.rooms(ctx)
-    done = find.any_request(place, identifier)
+    done = choose.any_whole(place, identifier)
     failed = [job.action for job in done.jobs if job.status is Status.FAILED]
     if not done.status.final or not failed:
         raise BadInput(

@@ -118,6 +118,14 @@ class Usage:
     memory_bytes: int
 
 
+@dataclass(frozen=True)
+class Process:
+    """A job's first process, as the machine that runs it sees it."""
+
+    pid: int
+    argv: tuple[str, ...]
+
+
 class Images(Protocol):
     """Nothing is ever pulled."""
 
@@ -152,6 +160,9 @@ class Executor(Protocol):
 
     def usage(self, name: str) -> Usage | None:
         """What it uses now; None if it does not run, or that can't be known."""
+
+    def process(self, name: str) -> Process | None:
+        """Its first process; None if it does not run."""
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Write what it said to path, at most limit_bytes: head and tail, saying what was cut."""

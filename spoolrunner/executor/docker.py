@@ -27,6 +27,7 @@ from spoolrunner.executor import (
     Launch,
     Limits,
     Look,
+    Process,
     Usage,
     docker_log,
     docker_stats,
@@ -112,6 +113,9 @@ class DockerExecutor:
     def usage(self, name: str) -> Usage | None:
         return docker_stats.usage(self._engine, name)
 
+    def process(self, name: str) -> Process | None:
+        return docker_stats.process(self._engine, name)
+
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Each line begins with its time. What was saved of a container that is gone is kept.
 
@@ -191,7 +195,7 @@ class DockerExecutor:
             ) from error
         except (DockerException, OSError) as error:  # those of requests are OSErrors
             raise TryLater(
-                f"The docker engine does not answer within {self._timeout_s:g} s.",
+                "The docker engine does not answer.",
                 hint="Is it running? `docker info` tells.",
                 detail=str(error),
             ) from error

@@ -19,7 +19,10 @@ MODE = 0o640
 
 
 class ActiveJob(Record, kw_only=True):
-    """A job that has not finished; a request that has no jobs yet is one without an action."""
+    """A job that has not finished; a request that has no jobs yet is one without an action.
+
+    progress: of what lasts, such as copying a large output, in words; "" otherwise.
+    """
 
     identifier: str
     job_request_id: str
@@ -33,6 +36,7 @@ class ActiveJob(Record, kw_only=True):
     created_at: str
     updated_at: str
     started_at: str | None
+    progress: str = ""
 
 
 class Board(Record, kw_only=True):
