@@ -26,6 +26,7 @@ from spoolrunner.workspace.places import Places, aside_of, failed_of, log_of
 from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
 
 # A label of the system's, not of the job's: SELinux puts it on every file.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _HARMLESS_XATTRS = {"security.selinux"}
 
 
@@ -191,6 +192,8 @@ def _must_be(target: Path, output: Output) -> None:
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
         raise _lost(target) from error
     try:
         if staging.digest(descriptor) != output.sha256:
