@@ -63,9 +63,8 @@ def _find(executor: Executor, settings: Config, job: Job) -> Image | None:
 
 
 def _load(executor: DockerExecutor, archive: Path, registry: str) -> None:
-    with archive.open("rb") as file:
-        total_bytes = 2 * archive.stat().st_size  # read once to verify it, once to load it
-        with Progress(f"loading {archive.name}", total_bytes) as progress:
-            names = executor.images.load(file, registry, progress.add)
+    with archive.open("rb") as file, Progress(f"loading {archive.name}") as progress:
+        progress.expect(2 * archive.stat().st_size)  # read once to verify, once to load it
+        names = executor.images.load(file, registry, progress.add)
     for name in names:
         click.echo(f"loaded {name}", err=True)

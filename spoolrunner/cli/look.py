@@ -19,6 +19,7 @@ from spoolrunner.report.overview import Overview, overview
 from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status, attempt_name
 from spoolrunner.runner import launch
+from spoolrunner.spool import board
 from spoolrunner.spool.rooms import Rooms
 
 CHUNK_BYTES = 1 << 16
@@ -117,7 +118,8 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(builtins(meant.request), indent=1))
         return
-    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request)))
+    shown = board.read(place) if meant.request.status is Status.RUNNING else None
+    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request), shown))
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")

@@ -89,13 +89,14 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
     Raises PermissionError for a user who may see neither the rooms nor the board.
     """
     shown = board.read(rooms) if board.may_read(rooms) else None
-    jobs = _jobs(rooms, shown)
+    alive = lock.is_locked(rooms.locks / "mover")
+    jobs = _jobs(rooms, shown, alive)
     names, left = _inbox(rooms, backend, shown)
     return Overview(
         spool=str(rooms.folder),
         backend=backend or (shown.backend if shown else ""),
         runner=Runner(
-            alive=lock.is_locked(rooms.locks / "mover"),
+            alive=alive,
             drained_at=shown.drained_at if shown else "",
         ),
         flags=_flags(flags.flags(rooms)),
@@ -117,15 +118,19 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
     )
 
 
-def _jobs(rooms: Rooms, shown: Board | None) -> list[ActiveJob]:
-    """From the request files; who may not read these is shown what the runner wrote for them."""
+def _jobs(rooms: Rooms, shown: Board | None, alive: bool | None) -> list[ActiveJob]:
+    """From the request files, with what only the runner knows; who may not read these is shown what
+    the runner wrote for them."""
     try:
         active = find.all_active(rooms)
     except PermissionError:
         if shown is None:
             raise
         return shown.jobs
-    return [job for request in active for job in board.active_jobs(request)]
+    jobs = [job for request in active for job in board.active_jobs(request)]
+    for job in jobs:
+        job.progress = board.progress_of(shown, job.identifier) if alive else ""
+    return jobs
 
 
 def _recent(rooms: Rooms, shown: Board | None) -> list[Ended]:

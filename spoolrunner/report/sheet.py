@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spoolrunner.report.figures import size_words, took_words, used_words
+from spoolrunner.figures import size_words, took_words, used_words
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Job, Request
-from spoolrunner.spool.board import ActiveJob
+from spoolrunner.spool.board import ActiveJob, Board, progress_of
 from spoolrunner.spool.requests import Ended
 
 COLOURS = {"running": "cyan", "succeeded": "green", "failed": "red", "pending": "yellow"}
@@ -89,9 +89,9 @@ def state(now: Overview) -> Iterator[Line]:
 
 
 def request_sheet(
-    request: Request, jobs: list[Job], folders: Mapping[str, Path]
+    request: Request, jobs: list[Job], folders: Mapping[str, Path], shown: Board | None
 ) -> Iterator[Block]:
-    """What `show` shows. folders: job -> where its log lies."""
+    """What `show` shows. folders: job -> where its log lies. shown: what the runner is at."""
     workspace = request.workspace
     yield Line("request", Cell(f"{request.identifier}  {request.status}"))
     yield _line("workspace", f"{workspace.name}  (db {workspace.db})")
@@ -106,13 +106,15 @@ def request_sheet(
         yield _line("note", note)
     for job in jobs:
         yield _line("", "")
-        yield from _job_lines(job, folders)
+        yield from _job_lines(job, folders, progress_of(shown, job.identifier))
 
 
-def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
+def _job_lines(job: Job, folders: Mapping[str, Path], progress: str) -> Iterator[Block]:
     yield _line("action", f"{job.action}  ({job.identifier})")
     yield Line("status", Cell(f"{job.status}  {job.status_code}", COLOURS.get(job.status, "")))
     yield _line("message", job.status_message)
+    if progress and job.active:
+        yield _line("now", progress)
     if job.run_command:
         yield _line("command", job.run_command)
     for need in job.needs:
@@ -200,8 +202,12 @@ def _active(jobs: list[ActiveJob]) -> tuple[Cell, ...]:
         Cell((job.action or "-") + more),
         Cell(job.job_request_id),
         Cell(job.workspace),
-        Cell(job.status_message),
+        Cell(said(job)),
     )
+
+
+def said(job: ActiveJob) -> str:
+    return f"{job.status_message} {job.progress}".rstrip()
 
 
 def _ended(ended: Ended) -> tuple[Cell, ...]:

@@ -64,6 +64,12 @@ def read(rooms: Rooms) -> Board | None:
         return None
 
 
+def progress_of(board: Board | None, job: str) -> str:
+    """What a job is at that lasts, or ""."""
+    jobs = board.jobs if board else []
+    return next((one.progress for one in jobs if one.identifier == job), "")
+
+
 def path_of(rooms: Rooms) -> Path:
     return rooms.folder / "board" / "board.json"
 
