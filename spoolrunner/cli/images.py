@@ -21,7 +21,7 @@ from spoolrunner.spool import find, orders
 
 
 @click.command(
-    epilog="\b\nExample, with a file made elsewhere by `docker save NAME:TAG | gzip > r.tar.gz`:\n"
+    epilog="\b\nExample, with a file made elsewhere by `docker save TAG | gzip > r.tar.gz`:\n"
     "  spoolrunner images\n  spoolrunner images --load r.tar.gz"
 )
 @click.option(

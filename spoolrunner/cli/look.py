@@ -111,7 +111,8 @@ def _watch(ctx: click.Context, look: Callable[[], Overview]) -> None:
 def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     """All about a request, a job, or the failure that a reference stands for.
 
-    IDENTIFIER may be any unambiguous part of an id.
+    IDENTIFIER may be part of an id, or an action's name. Where that may mean several, a terminal
+    asks which; elsewhere they are listed and the exit status is 3.
     """
     place = build.rooms(ctx)
     meant = choose.any_request(place, identifier)
