@@ -36,6 +36,7 @@ def copy(source: int, target: int, headway: Headway = UNHEARD) -> None:
             headway.add(start - copied)
             _copy_range(source, target, start, end, headway)
             copied = end
+        headway.add(size - copied)
 
 
 def _segments(descriptor: int, size: int) -> Iterator[tuple[int, int]]:

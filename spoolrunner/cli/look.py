@@ -119,8 +119,8 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(builtins(meant.request), indent=1))
         return
-    shown = board.read(place) if meant.request.status is Status.RUNNING else None
-    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request), shown))
+    progress = board.progress(place, board.read(place))
+    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request), progress))
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")

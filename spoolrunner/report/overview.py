@@ -89,14 +89,13 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
     Raises PermissionError for a user who may see neither the rooms nor the board.
     """
     shown = board.read(rooms) if board.may_read(rooms) else None
-    alive = lock.is_locked(rooms.locks / "mover")
-    jobs = _jobs(rooms, shown, alive)
+    jobs = _jobs(rooms, shown)
     names, left = _inbox(rooms, backend, shown)
     return Overview(
         spool=str(rooms.folder),
         backend=backend or (shown.backend if shown else ""),
         runner=Runner(
-            alive=alive,
+            alive=lock.is_locked(rooms.locks / "mover"),
             drained_at=shown.drained_at if shown else "",
         ),
         flags=_flags(flags.flags(rooms)),
@@ -118,7 +117,7 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
     )
 
 
-def _jobs(rooms: Rooms, shown: Board | None, alive: bool | None) -> list[ActiveJob]:
+def _jobs(rooms: Rooms, shown: Board | None) -> list[ActiveJob]:
     """From the request files, with what only the runner knows; who may not read these is shown what
     the runner wrote for them."""
     try:
@@ -128,8 +127,9 @@ def _jobs(rooms: Rooms, shown: Board | None, alive: bool | None) -> list[ActiveJ
             raise
         return shown.jobs
     jobs = [job for request in active for job in board.active_jobs(request)]
+    progress = board.progress(rooms, shown)
     for job in jobs:
-        job.progress = board.progress_of(shown, job.identifier) if alive else ""
+        job.progress = progress.get(job.identifier, "")
     return jobs
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 10.0
 AT_ONCE_S = 0.5
+NARROWEST_WITH_BAR, WIDEST_BAR = 70, 40
 
 
 class Progress:
@@ -65,14 +66,14 @@ class Progress:
             if time.monotonic() - self._began_s < AT_ONCE_S:
                 return
             self._bar = _bar(self._words)
-            self._bar.add_task(self._what)
+            self._bar.add_task(self._what, total=None)
             self._bar.start()
         total = max(self._total, self._done) or None
         self._bar.update(self._bar.task_ids[0], completed=self._done, total=total)
 
 
 def _bar(words: Callable[[int], str]) -> "Bar":
-    """Narrow terminals see what there is room for: first goes the bar."""
+    """On a narrow terminal the bar goes first, then the end of the name."""
     from rich import progress
     from rich.console import Console
     from rich.table import Column
@@ -83,13 +84,13 @@ def _bar(words: Callable[[int], str]) -> "Bar":
             total = f" of {words(int(task.total))}" if task.total else ""
             return Text(f"{words(int(task.completed))}{total}", no_wrap=True)
 
-    cut = Column(no_wrap=True, overflow="ellipsis", ratio=1, min_width=8)
     console = Console(stderr=True, emoji=False)
+    bar = min(WIDEST_BAR, max(8, console.width - 72)) if console.width >= NARROWEST_WITH_BAR else 0
+    what = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, console.width - 46 - bar))
     columns: list[progress.ProgressColumn] = [
-        progress.TextColumn("{task.description}", table_column=cut),
+        progress.TextColumn("{task.description}", table_column=what),
+        *([progress.BarColumn(bar_width=bar)] if bar else []),
         Done(),
-        progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        progress.TimeRemainingColumn(compact=True),
     ]
-    if console.width >= 60:
-        columns.insert(1, progress.BarColumn(bar_width=min(40, console.width - 50)))
-    return progress.Progress(*columns, console=console, transient=True, expand=console.width < 60)
+    return progress.Progress(*columns, console=console, transient=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from spoolrunner.figures import size_words, took_words, used_words
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Job, Request
-from spoolrunner.spool.board import ActiveJob, Board, progress_of
+from spoolrunner.spool.board import ActiveJob
 from spoolrunner.spool.requests import Ended
 
 COLOURS = {"running": "cyan", "succeeded": "green", "failed": "red", "pending": "yellow"}
@@ -89,9 +89,9 @@ def state(now: Overview) -> Iterator[Line]:
 
 
 def request_sheet(
-    request: Request, jobs: list[Job], folders: Mapping[str, Path], shown: Board | None
+    request: Request, jobs: list[Job], folders: Mapping[str, Path], progress: Mapping[str, str]
 ) -> Iterator[Block]:
-    """What `show` shows. folders: job -> where its log lies. shown: what the runner is at."""
+    """What `show` shows. folders: job -> where its log lies. progress: job -> what lasts of it."""
     workspace = request.workspace
     yield Line("request", Cell(f"{request.identifier}  {request.status}"))
     yield _line("workspace", f"{workspace.name}  (db {workspace.db})")
@@ -106,7 +106,7 @@ def request_sheet(
         yield _line("note", note)
     for job in jobs:
         yield _line("", "")
-        yield from _job_lines(job, folders, progress_of(shown, job.identifier))
+        yield from _job_lines(job, folders, progress.get(job.identifier, ""))
 
 
 def _job_lines(job: Job, folders: Mapping[str, Path], progress: str) -> Iterator[Block]:

@@ -8,7 +8,7 @@ display alone: replaced whole, never flushed, and nothing is ever decided by it.
 import os
 from pathlib import Path
 
-from spoolrunner import files
+from spoolrunner import files, lock
 from spoolrunner.errors import BadMachine
 from spoolrunner.record import Record, from_json, to_json
 from spoolrunner.request import Job, Request, Status
@@ -64,10 +64,10 @@ def read(rooms: Rooms) -> Board | None:
         return None
 
 
-def progress_of(board: Board | None, job: str) -> str:
-    """What a job is at that lasts, or ""."""
-    jobs = board.jobs if board else []
-    return next((one.progress for one in jobs if one.identifier == job), "")
+def progress(rooms: Rooms, shown: Board | None) -> dict[str, str]:
+    """Job -> what it is at that lasts; of a runner that is dead, nothing."""
+    jobs = shown.jobs if shown and lock.is_locked(rooms.locks / "mover") else []
+    return {one.identifier: one.progress for one in jobs if one.progress}
 
 
 def path_of(rooms: Rooms) -> Path:
