@@ -24,9 +24,9 @@ RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
-    *("drop", "envfile", "index", "joblog", "manifest", "masks", "outputs", "plan", "project"),
-    *("record", "release", "request", "setting", "settings", "units", "verdict", "weights"),
-    "wire",
+    *("drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks", "outputs"),
+    *("plan", "project", "record", "release", "request", "setting", "settings", "units"),
+    *("verdict", "weights", "wire"),
 }
 LAYERS = [CLI, REPORT, CHECK, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
 
