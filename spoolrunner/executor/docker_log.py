@@ -10,6 +10,7 @@ from pathlib import Path
 from spoolrunner import files
 
 HEADER_BYTES = 8  # which stream, three zeros, the length of the message
+LINE_BYTES = 1 << 16  # a longer line is cut anywhere
 
 
 def messages(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -56,6 +57,18 @@ def cut(said: Iterable[bytes], total_bytes: int, limit_bytes: int) -> Iterator[b
         yield _gap(cut_bytes)
 
 
+def lines(said: Iterable[bytes]) -> Iterator[bytes]:
+    """Messages joined to whole lines: half a secret at a cut would be no secret that is masked."""
+    line = b""
+    for message in said:
+        line += message
+        if line.endswith(b"\n") or len(line) >= LINE_BYTES:
+            yield line
+            line = b""
+    if line:
+        yield line
+
+
 def _gap(cut_bytes: int) -> bytes:
     return f"\n[spoolrunner: {cut_bytes} bytes of this log were cut out here]\n".encode()
 
@@ -74,4 +87,4 @@ def save(path: Path, limit_bytes: int, said: Callable[[], Iterable[bytes]]) -> N
     with files.Changes() as disk:
         disk.write_parts(path, whole())
         if total_bytes > limit_bytes:
-            disk.write_parts(path, cut(said(), total_bytes, limit_bytes))
+            disk.write_parts(path, cut(lines(said()), total_bytes, limit_bytes))
