@@ -105,6 +105,7 @@ def house(settings: Config, place: Rooms) -> "House":
     spool_rooms.check_modes(place)
     store = storage(settings)
     store.check(real_data=not settings.dummy_data)
+    store.check_modes()
     _check_network(settings, place)
     return House(
         config=settings,
