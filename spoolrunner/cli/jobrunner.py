@@ -13,7 +13,8 @@ from spoolrunner import files
 from spoolrunner.cli import build
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine, TryLater
-from spoolrunner.jobrunner import environment, taking
+from spoolrunner.jobrunner import database, environment, taking
+from spoolrunner.jobrunner.database import Old
 from spoolrunner.jobrunner.environment import Environment
 from spoolrunner.jobrunner.taking import Taking, Told
 from spoolrunner.lock import Lock
@@ -56,16 +57,13 @@ def import_jobrunner(
     fresh = not target.exists()
     if fresh:
         _place_spool(old)
-    if fresh and yes:
-        _write(target, old)
-    config = build.config(ctx) if target.exists() else _as_if(old)
-    place = _made(config) if yes else _found(config)
-    with _alone(place) if yes and place else contextlib.nullcontext():
-        path = db or old.workdir / "db.sqlite"
-        found = taking.survey(path, config, place, build.storage(config))
-        if yes and place:
-            with Progress("reading outputs", found.size_bytes) as progress:
-                taking.take(found, place, progress.add)
+    config = _as_if(old) if fresh else build.config(ctx)
+    # Before anything is written: it may be the wrong folder.
+    left = database.read(db or old.workdir / "db.sqlite", config.backend)
+    if yes:
+        found = _take(config, left, old.text() if fresh else "", target)
+    else:
+        found = taking.survey(left, config, _spool(config), build.storage(config))
     told = [*_of_settings(old, target, fresh=fresh), *taking.told(found)]
     if as_json:
         click.echo(json.dumps(builtins(told), indent=1))
@@ -86,19 +84,14 @@ def _place_spool(old: Environment) -> None:
     old.settings["SPOOL_DIR"] = str(Path(os.environ.get("SPOOL_DIR") or "spool").absolute())
 
 
-def _write(target: Path, old: Environment) -> None:
-    files.make_folder(target.parent, FOLDER_MODE)
-    with files.Changes() as disk:
-        disk.write(target, old.text().encode())
-
-
 def _as_if(old: Environment) -> Config:
     """The settings as they will be: nothing is written yet."""
     given = {name: text for name, text in os.environ.items() if text}
     return settings.load({**old.settings, **given}, [Path(os.devnull)])
 
 
-def _found(config: Config) -> Rooms | None:
+def _spool(config: Config) -> Rooms | None:
+    """None before there is one."""
     try:
         return build.open_spool(config)
     except BadMachine as error:
@@ -107,11 +100,20 @@ def _found(config: Config) -> Rooms | None:
         return None
 
 
-def _made(config: Config) -> Rooms:
-    """As `init` does."""
-    place = _found(config) or build.make_rooms(config, volatile=False)
-    build.storage(config).prepare()
-    return place
+def _take(config: Config, left: Old, written: str, target: Path) -> Taking:
+    """written: what the file of settings is to hold, "" if it is there. Else as `init` does."""
+    if written:
+        files.make_folder(target.parent, FOLDER_MODE)
+        with files.Changes() as disk:
+            disk.write(target, written.encode())
+    place = _spool(config) or build.make_rooms(config, volatile=False)
+    storage = build.storage(config)
+    storage.prepare()
+    with _alone(place):
+        found = taking.survey(left, config, place, storage)
+        with Progress("reading outputs", found.size_bytes) as progress:
+            taking.take(found, place, progress.add)
+    return found
 
 
 @contextlib.contextmanager
@@ -138,7 +140,11 @@ def _of_settings(old: Environment, target: Path, *, fresh: bool) -> Iterator[Tol
 
 
 def _sheet(told: list[Told], found: Taking, *, yes: bool) -> Iterator[Block]:
-    rows = [(Cell(one.deed), Cell(one.kind), Cell(one.name), Cell(one.what)) for one in told]
+    done = {"take": "taken"} if yes else {}
+    rows = [
+        (Cell(done.get(one.deed, one.deed)), Cell(one.kind), Cell(one.name), Cell(one.what))
+        for one in told
+    ]
     yield Table(("", "what", "name", "why, or what to do"), [*rows])
     if not yes:
         size = size_words(found.size_bytes)

@@ -7,7 +7,6 @@ The only module that knows sqlite3.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import sqlite3
@@ -17,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spoolrunner.errors import BadInput, BadMachine, TryLater
+from spoolrunner.errors import BadInput, BadMachine, BadRequest, TryLater
+from spoolrunner.record import parse_foreign
 from spoolrunner.request import Level
 
 NEEDED = {"id", "state", "workspace", "action"}
@@ -169,11 +169,8 @@ def _text(row: dict[str, Any], name: str) -> str:
 
 
 def _outputs(row: dict[str, Any]) -> dict[str, Level] | None:
-    try:
-        found = json.loads(row.get("outputs") or "{}")
-        return {path: _level(level) for path, level in found.items()}
-    except (ValueError, AttributeError):
-        return None
+    found = _object(row, "outputs")
+    return None if found is None else {path: _level(level) for path, level in found.items()}
 
 
 def _declared(row: dict[str, Any]) -> dict[str, Level]:
@@ -192,11 +189,18 @@ def _level(name: object) -> Level:
 
 
 def _mapping(row: dict[str, Any], name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(row.get(name) or "{}")
-    except ValueError:
+    return _object(row, name) or {}
+
+
+def _object(row: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """None for what is no object, or says what no JSON file of ours could."""
+    text = _text(row, name)
+    if text in ("", "null"):
         return {}
-    return found if isinstance(found, dict) else {}
+    try:
+        return parse_foreign(text.encode())
+    except BadRequest:
+        return None
 
 
 def _originals(database: sqlite3.Connection) -> Iterator[tuple[str, dict[str, Any]]]:

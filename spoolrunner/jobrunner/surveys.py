@@ -99,5 +99,5 @@ def open_output(tree: Tree, path: str) -> int | None:
         return None
     try:
         return tree.open(path)
-    except OSError:
+    except (OSError, ValueError):  # a NUL is in no name of a file
         return None

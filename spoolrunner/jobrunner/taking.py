@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 from spoolrunner.config import Config
-from spoolrunner.jobrunner import database, history, manifests, requests, surveys, workspaces
+from spoolrunner.jobrunner import history, manifests, requests, surveys, workspaces
 from spoolrunner.jobrunner.database import Old
 from spoolrunner.jobrunner.requests import Sorted
 from spoolrunner.jobrunner.surveys import Survey
@@ -55,9 +54,9 @@ class Taking:
         return sum(survey.size_bytes for survey in self.surveys)
 
 
-def survey(path: Path, config: Config, rooms: Rooms | None, storage: Storage) -> Taking:
-    """path: of its database. rooms: None before `init`. Raises as database.read, BadMachine."""
-    old = _with_oldest(database.read(path, config.backend), storage)
+def survey(old: Old, config: Config, rooms: Rooms | None, storage: Storage) -> Taking:
+    """rooms: None before `init`. Raises BadMachine if the spool's own files are torn."""
+    old = _with_oldest(old, storage)
     was = history.workspaces(old)
     names = Counter(one.name.casefold() for one in was)
     folded = {name for name, number in names.items() if number > 1}

@@ -161,7 +161,10 @@ def test_an_action_whose_outputs_are_gone_runs_again(filled: Old, new: New) -> N
     assert new.index()["actions"]["make"]["published"] is None
 
 
-@pytest.mark.parametrize("path", ["../ws2/a.csv", "/etc/passwd", "metadata/x", "link/a.csv", "./c"])
+ELSEWHERE = ["../ws2/a.csv", "/etc/passwd", "metadata/x", "link/a.csv", "./c", "", "real", "a\0b"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
 def test_an_output_that_leads_elsewhere_is_not_followed(old: Old, new: New, path: str) -> None:
     old.has("real/a.csv", "a")
     old.has("a.csv", "a", workspace="ws2")
@@ -170,6 +173,21 @@ def test_an_output_that_leads_elsewhere_is_not_followed(old: Old, new: New, path
     old.job("r", "make", outputs={path: HIGH})
     new.told(old, "--yes")
     assert new.index()["actions"]["make"]["published"] is None
+
+
+@pytest.mark.parametrize("torn", ['{"a.csv":', "[1]", '{"\\ud800": "highly_sensitive"}', "7"])
+def test_outputs_that_can_not_be_read_are_made_again(old: Old, new: New, torn: str) -> None:
+    old.job("r", "make", outputs=torn)
+    told = new.told(old, "--yes")
+    assert "can't be read" in told["action", "ws make"]["what"]
+    assert new.index()["actions"]["make"]["published"] is None
+
+
+def test_a_level_that_nobody_knows_is_the_most_private_one(old: Old, new: New) -> None:
+    old.job("r", "make", outputs={"a.csv": "a_bit_sensitive"})
+    old.has("a.csv", "a", medium=True)
+    new.told(old, "--yes")
+    assert new.index()["actions"]["make"]["outputs"]["a.csv"]["level"] == HIGH
 
 
 def test_outputs_written_since_by_a_run_that_does_not_count_are_told(old: Old, new: New) -> None:
@@ -266,6 +284,7 @@ def test_without_a_database_it_says_where_to_look(
         old.database.write_bytes(content)
     result = new.try_to("import-jobrunner", str(old.home), "--yes")
     assert getattr(result.exception, "kind", "") == kind
+    assert not new.folder.exists()  # it may have been the wrong folder
 
 
 def test_beside_a_runner_it_does_nothing(filled: Old, new: New) -> None:
