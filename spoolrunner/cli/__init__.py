@@ -40,7 +40,10 @@ VERBS = {
     "unarchive": ("keep", "Bring an archived workspace back."),
     "backup": ("keep", "Copy the spool into one file while the service goes on."),
     "import-jobrunner": ("jobrunner", "Take over what OpenSAFELY's job-runner left; dry at first."),
-    "service": ("units", "Print a systemd unit or a crontab line for this configuration."),
+    "service": (
+        "units",
+        "Print a systemd unit, a crontab line or a firewall for this configuration.",
+    ),
     "workspace": ("spool", "Register, list and show workspaces."),
     "check": ("check", "Is everything fit to run, does the spool hold together; --repair mends."),
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from spoolrunner import envfile, settings
+from spoolrunner import envfile, settings, units
 from spoolrunner.errors import BadInput
 
 PREFIX = "OPENSAFELY_"
@@ -95,7 +95,7 @@ def translated(given: Mapping[str, str], home: Path) -> Environment:
         ours, told = _fate(name, backend)
         found.told[name] = told
         if ours:
-            found.settings[ours] = value
+            found.settings[ours] = _placed(ours, value, home)
     found.settings |= dict(_made(plain, found.settings))
     found.settings |= dict(_places(found))
     return found
@@ -122,20 +122,28 @@ def _made(plain: Mapping[str, str], ours: Mapping[str, str]) -> Iterator[tuple[s
         yield "JOB_SERVER_ENDPOINT", ENDPOINT
 
 
+def _placed(name: str, value: str, home: Path) -> str:
+    """A path of job-runner's is relative to the folder it runs in."""
+    is_path = settings.table()[name].read in (units.path, units.maybe_path)
+    return str(home / value) if is_path and not value.startswith("~") else value
+
+
 def _places(found: Environment) -> Iterator[tuple[str, str]]:
     """Where job-runner has its files unless it is told otherwise."""
-    for name, folder in (
-        ("HIGH_PRIVACY_STORAGE_BASE", "high_privacy"),
-        ("MEDIUM_PRIVACY_STORAGE_BASE", "medium_privacy"),
-    ):
-        yield name, str(found.workdir / found.settings.get(name, folder))
+    here = found.workdir
     backend = found.settings.get("BACKEND", "expectations").lower()
-    for path in (
-        found.workdir / f"job-resource-weights_{backend}.ini",
-        found.workdir.parent / "job-resource-weights.ini",
-    ):
-        if path.is_file() and "JOB_RESOURCE_WEIGHTS" not in found.settings:
-            yield "JOB_RESOURCE_WEIGHTS", str(path)
+    weights = (
+        here / f"job-resource-weights_{backend}.ini",
+        here.parent / "job-resource-weights.ini",
+    )
+    usual = {
+        "HIGH_PRIVACY_STORAGE_BASE": here / "high_privacy",
+        "MEDIUM_PRIVACY_STORAGE_BASE": here / "medium_privacy",
+        "JOB_RESOURCE_WEIGHTS": next((path for path in weights if path.is_file()), None),
+    }
+    for name, path in usual.items():
+        if path and name not in found.settings:
+            yield name, str(path)
 
 
 def _quoted(value: str) -> str:

@@ -86,6 +86,16 @@ def test_what_job_runner_takes_for_granted_is_written_out() -> None:
     assert "WORKDIR" not in moved.settings
 
 
+def test_its_paths_are_relative_to_the_folder_it_runs_in(tmp_path: Path) -> None:
+    given = {"HIGH_PRIVACY_STORAGE_BASE": "high", "DEBUG_LOG_FILE": "/var/log/x", "WORKDIR": "w"}
+    (tmp_path / "job-resource-weights.ini").touch()
+    made = environment.translated(given, tmp_path)
+    assert made.settings["HIGH_PRIVACY_STORAGE_BASE"] == str(tmp_path / "high")
+    assert made.settings["MEDIUM_PRIVACY_STORAGE_BASE"] == str(tmp_path / "w/medium_privacy")
+    assert made.settings["DEBUG_LOG_FILE"] == "/var/log/x"
+    assert made.settings["JOB_RESOURCE_WEIGHTS"] == str(tmp_path / "job-resource-weights.ini")
+
+
 def test_no_value_is_ever_shown(old: Old, new: New) -> None:
     (old.home / ".env").write_text("STATA_LICENSE=very-secret\nNOBODY_KNOWS=very-secret\n")
     assert "very-secret" not in new.do("import-jobrunner", str(old.home), "--yes")
