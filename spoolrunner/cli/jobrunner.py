@@ -20,7 +20,8 @@ from spoolrunner.jobrunner.taking import Taking, Told
 from spoolrunner.lock import Lock
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
-from spoolrunner.report.progress import Progress, size_words
+from spoolrunner.report.figures import size_words
+from spoolrunner.report.progress import Progress
 from spoolrunner.report.sheet import Block, Cell, Line, Table
 from spoolrunner.spool.rooms import Rooms
 
