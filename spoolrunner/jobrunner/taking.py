@@ -112,7 +112,7 @@ def _workspace(one: Survey) -> Iterator[Told]:
         return
     again = one.lacking.keys() | {name for name, job in was.newest.items() if not job.succeeded}
     reused = len(was.newest.keys() - again - {*one.nameless})
-    what = f"{len(was.newest)} actions, of which {reused} can be reused"
+    what = f"{reused} of its {len(was.newest)} actions can be reused"
     yield Told(kind="workspace", name=was.name, deed="take", what=what)
     for action, why in _doubts(one):
         yield Told(kind="action", name=f"{was.name} {action}", deed="tell", what=why)

@@ -3,7 +3,7 @@
 from tests.crash.points import rotating
 from tests.jobrunner.kills import placed, try_all
 
-EVERY = 80
+EVERY = 120
 
 
 def test_killed_at_any_call_it_is_done_again_and_nothing_old_was_changed() -> None:

@@ -36,7 +36,7 @@ def test_every_generation_of_its_database_is_read(make, new: New, generation: st
     old = make(generation=generation)
     fill(old)
     told = new.told(old, "--yes")
-    assert told["workspace", "ws"]["what"] == "3 actions, of which 2 can be reused"
+    assert told["workspace", "ws"]["what"] == "2 of its 3 actions can be reused"
     index = new.index()
     assert (index["repo"], index["db"]) == (REPO, "full")
     assert {name: state["newest"]["status"] for name, state in index["actions"].items()} == {
@@ -161,6 +161,21 @@ def test_an_action_whose_outputs_are_gone_runs_again(filled: Old, new: New) -> N
     assert new.index()["actions"]["make"]["published"] is None
 
 
+def test_what_lies_in_a_write_ahead_log_alone_counts_and_stays_there(make, new: New) -> None:
+    old = make(generation="today")
+    old.has("a.csv", "a")
+    pid = os.fork()
+    if pid == 0:
+        held = old.open()
+        old.job("r", "make", outputs={"a.csv": HIGH})
+        os._exit(0 if held else 1)
+    os.waitpid(pid, 0)
+    assert old.database.with_name("db.sqlite-wal").stat().st_size
+    before = old.seen()
+    assert new.told(old)["workspace", "ws"]["what"] == "1 of its 1 actions can be reused"
+    assert old.seen() == before
+
+
 ELSEWHERE = ["../ws2/a.csv", "/etc/passwd", "metadata/x", "link/a.csv", "./c", "", "real", "a\0b"]
 
 
@@ -269,7 +284,7 @@ def test_a_journal_that_a_killed_job_runner_left_is_not_touched(filled: Old, new
     os.waitpid(pid, 0)
     assert filled.database.with_name("db.sqlite-journal").stat().st_size
     before = filled.seen()
-    assert new.told(filled)["workspace", "ws"]["what"] == "3 actions, of which 2 can be reused"
+    assert new.told(filled)["workspace", "ws"]["what"] == "2 of its 3 actions can be reused"
     assert filled.seen() == before
 
 
