@@ -12,7 +12,7 @@ from spoolrunner import config as settings
 from spoolrunner import files
 from spoolrunner.cli import build
 from spoolrunner.config import Config
-from spoolrunner.errors import BadMachine, TryLater
+from spoolrunner.errors import BadConfig, BadMachine, TryLater
 from spoolrunner.jobrunner import database, environment, taking
 from spoolrunner.jobrunner.database import Old
 from spoolrunner.jobrunner.environment import Environment
@@ -27,6 +27,7 @@ from spoolrunner.spool.rooms import Rooms
 
 BESIDE_S = 1.0  # `status` holds the lock shared for an instant
 FOLDER_MODE = 0o755
+OF_BOTH = "the environment or job-runner's .env"
 
 
 @click.command(
@@ -86,9 +87,13 @@ def _place_spool(old: Environment) -> None:
 
 
 def _as_if(old: Environment) -> Config:
-    """The settings as they will be: nothing is written yet."""
+    """The settings as they will be: nothing is written yet. Raises BadConfig."""
     given = {name: text for name, text in os.environ.items() if text}
-    return settings.load({**old.settings, **given}, [Path(os.devnull)])
+    try:
+        return settings.load({**old.settings, **given}, [Path(os.devnull)])
+    except BadConfig as error:
+        said = [one.replace("the environment", OF_BOTH) for one in error.problems]
+        raise BadConfig(said, hint="Correct these there and do this again.") from error
 
 
 def _spool(config: Config) -> Rooms | None:

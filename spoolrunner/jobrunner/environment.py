@@ -53,6 +53,7 @@ UNUSED = {
     "STATS_*": "nothing; each job's metadata.json has its numbers, METRICS_FILE those of all",
     "TICK_POLL_INTERVAL": "set METRICS_FILE",
 }
+AS_IT_IS = "as it is"
 UNKNOWN = "neither job-runner nor spoolrunner knows it; left out"
 
 
@@ -106,7 +107,7 @@ def _fate(name: str, backend: str) -> tuple[str, str]:
     if name in MADE:
         return "", MADE[name]
     if name in settings.table():
-        return name, "as it is"
+        return name, AS_IT_IS
     if ours := RENAMED.get(name.replace(f"{backend}_", "*_", 1)):
         return ours, f"becomes {ours}"
     if any(fnmatchcase(name, pattern) for pattern in RENAMED):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from spoolrunner.config import Config
-from spoolrunner.jobrunner import history, manifests, requests, surveys, workspaces
+from spoolrunner.jobrunner import environment, history, manifests, requests, surveys, workspaces
 from spoolrunner.jobrunner.database import Old
 from spoolrunner.jobrunner.requests import Sorted
 from spoolrunner.jobrunner.surveys import Survey
@@ -155,6 +155,6 @@ def _flags(old: Old) -> Iterator[Told]:
 def of_settings(fates: Mapping[str, str]) -> Iterator[Told]:
     """fates: name in its .env -> what becomes of it."""
     for name, what in fates.items():
-        taken = what == "as it is" or what.startswith("becomes")
+        taken = what == environment.AS_IT_IS or "becomes" in what
         deed = "take" if taken else "tell"
         yield Told(kind="setting", name=name, deed=deed, what=what)

@@ -42,6 +42,7 @@ class Place:
         self.folder = folder / "place"
         self._kept = folder / "kept"
         self._zygote = Zygote()
+        self.once: dict[str, bytes] = {}
         (self.folder / "temp").mkdir(parents=True)
         (self.folder / "job-runner").mkdir()
         self.old = Old(self.folder / "job-runner")
@@ -73,8 +74,10 @@ class Place:
         return self._zygote.wait()
 
     def points(self) -> list[Point]:
+        """And remembers how all is when it has been done once."""
         record = self.folder / "temp" / "calls"
         assert self.take(("record", str(record))) == 0, self.said()
+        self.once = self.content()
         calls = Counter(json.loads(line)[0] for line in record.read_text().splitlines())
         return [
             Point(call, number, moment)
@@ -125,7 +128,7 @@ def placed() -> Iterator[Place]:
         shutil.rmtree(folder)
 
 
-def try_one(place: Place, point: Point, once: dict[str, bytes]) -> tuple[bool, list[str]]:
+def try_one(place: Place, point: Point) -> tuple[bool, list[str]]:
     """Was it killed there; and what does not hold."""
     place.back()
     before = place.old.seen()
@@ -134,7 +137,7 @@ def try_one(place: Place, point: Point, once: dict[str, bytes]) -> tuple[bool, l
     if (again := place.take(None)) != 0:
         wrong.append(f"done again it ended with {again}: {place.said()[-500:]}")
     wrong += [f"{path} was changed, at the end" for path in unlike(place.old, before)]
-    after = place.content()
+    once, after = place.once, place.content()
     wrong += [
         f"{path} is not as if done once"
         for path in sorted(once.keys() | after.keys())
@@ -157,12 +160,9 @@ def unlike(old: Old, before: dict[str, tuple[Any, ...]]) -> list[str]:
 
 def try_all(place: Place, points: Sequence[Point]) -> tuple[int, dict[str, list[str]]]:
     """How many came; point -> what did not hold."""
-    place.back()
-    assert place.take(None) == 0, place.said()
-    once = place.content()
     came, found = 0, {}
     for point in points:
-        killed, wrong = try_one(place, point, once)
+        killed, wrong = try_one(place, point)
         came += killed
         if wrong:
             found[" | ".join(map(str, point))] = wrong

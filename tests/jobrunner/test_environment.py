@@ -103,6 +103,21 @@ def test_no_value_is_ever_shown(old: Old, new: New) -> None:
     assert new.settings.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_value_that_can_not_be_is_told_before_anything_is_written(old: Old, new: New) -> None:
+    (old.home / ".env").write_text("BACKEND=tpp\nMAX_WORKERS=many\n")
+    result = new.try_to("import-jobrunner", str(old.home), "--yes")
+    assert "MAX_WORKERS (the environment or job-runner's .env): 'many'" in str(result.exception)
+    assert getattr(result.exception, "exit_status", 0) == 4
+    assert not new.folder.exists()
+
+
+def test_real_data_and_two_names_that_become_one(old: Old, new: New) -> None:
+    (old.home / ".env").write_text("BACKEND=tpp\nQUEUE_USER=u\nQUEUE_PASS=p\n")
+    told = new.told(old, "--yes")
+    assert told["setting", "QUEUE_USER"]["deed"] == "take"
+    assert "JOB_SERVER_TOKEN=u:p" in new.settings.read_text()
+
+
 def test_settings_that_are_there_are_left_as_they_are(old: Old, new: New) -> None:
     new.settings.parent.mkdir(parents=True)
     storage = f"WORKDIR={old.home / 'workdir'}\n"
