@@ -3,6 +3,7 @@
 Written from the facts of the reference (appendix A, 4.7 to 4.10), with real sqlite.
 """
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -68,15 +69,20 @@ class Old:
     def medium(self) -> Path:
         return self.home / "workdir" / "medium_privacy"
 
-    def open(self) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
         database = sqlite3.connect(self.database)
         database.isolation_level = None
         database.execute("PRAGMA synchronous=OFF")
         return database
 
-    def asked(self, request: str, *actions: str, workspace: str = "ws", **fields: Any) -> None:
+    def open(self) -> contextlib.closing[sqlite3.Connection]:
+        return contextlib.closing(self.connect())
+
+    def asked(
+        self, request: str, *actions: str, workspace: str = "ws", repo: str = REPO, **fields: Any
+    ) -> None:
         """A request, as job-server serves it."""
-        about = {"name": workspace, "repo": REPO, "branch": "dev", "db": "full"}
+        about = {"name": workspace, "repo": repo, "branch": "main", "db": "full"}
         original = {
             "identifier": request, "backend": self.backend, "sha": SHA, "workspace": about,
             "requested_actions": list(actions), "cancelled_actions": [],

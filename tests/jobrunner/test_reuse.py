@@ -18,7 +18,7 @@ from tests.jobrunner import model
 from tests.jobrunner.conftest import New
 from tests.jobrunner.model import Row
 from tests.jobrunner.old import Old
-from tests.site import commit, git
+from tests.site import commit, git, head
 
 WORKSPACES = 14
 GENERATIONS = ("2.52.3", "2023", "today")  # the first had no cancelled jobs
@@ -109,19 +109,23 @@ def is_asked_for_anew(new: New, workspace: str, wanted: dict[str, str]) -> bool:
     return {action for action, verdict in wanted.items() if verdict == "wait"} <= asked
 
 
-def test_a_job_that_needs_what_was_taken_over_reads_that_very_file(
+def test_what_waited_runs_here_under_its_own_identifier_and_reads_what_was_taken_over(
     old: Old, new: New, study: Path
 ) -> None:
-    old.job("r", "a", repo_url=str(study), outputs={"a.csv": "highly_sensitive"})
-    old.has("a.csv", "as job-runner left it")
     (study / "b.py").write_text("open('b.csv', 'w').write(open('a.csv').read() + '!')")
     commit(study)
+    old.job("first", "a", repo_url=str(study), outputs={"a.csv": "highly_sensitive"})
+    old.has("a.csv", "as job-runner left it")
+    old.asked("waits", "b", repo=str(study), sha=head(study))
+    waiting = old.job("waits", "b", "running", repo_url=str(study))
     new.told(old, "--yes")
     for folder in (new.folder, *new.folder.parents[:3]):
         folder.chmod(0o755)
-    new.do("submit", str(study), "b", "--workspace", "ws", "--db", "full")
     new.drain()
-    made = old.high / "workspaces/ws/b.csv"
-    assert made.read_text() == "as job-runner left it!"
-    told = json.loads((old.medium / "workspaces/ws/metadata/manifest.json").read_bytes())
-    assert told["workspace"] == "ws"
+    shown = json.loads(new.do("show", "waits", "--json"))
+    assert {job["identifier"]: job["status_code"] for job in shown["jobs"]} == {
+        waiting: "succeeded"
+    }
+    assert (old.high / "workspaces/ws/b.csv").read_text() == "as job-runner left it!"
+    told = json.loads(new.try_to("check", "--hash", "--json").output)
+    assert [one for one in told["findings"] if one["grade"] == "wrong"] == []
