@@ -18,15 +18,15 @@ PACKAGE = Path(__file__).parents[1] / "spoolrunner"
 
 CLI = {"cli", "__main__"}
 REPORT = {"report"}
-CHECK = {"check"}
+CHECK = {"check", "jobrunner"}
 LOCALRUN = {"localrun"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
-    *("drop", "envfile", "index", "joblog", "manifest", "masks", "outputs", "plan", "project"),
-    *("record", "release", "request", "setting", "settings", "units", "verdict", "weights"),
-    "wire",
+    *("drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks", "outputs"),
+    *("plan", "project", "record", "release", "request", "setting", "settings", "units"),
+    *("verdict", "weights", "wire"),
 }
 LAYERS = [CLI, REPORT, CHECK, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
 

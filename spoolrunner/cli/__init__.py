@@ -39,6 +39,7 @@ VERBS = {
     "archive": ("keep", "Pack a workspace's files into one, and delete them."),
     "unarchive": ("keep", "Bring an archived workspace back."),
     "backup": ("keep", "Copy the spool into one file while the service goes on."),
+    "import-jobrunner": ("jobrunner", "Take over what OpenSAFELY's job-runner left; dry at first."),
     "service": (
         "units",
         "Print a systemd unit, a crontab line or a firewall for this configuration.",

@@ -21,6 +21,7 @@ from spoolrunner.report.sheet import Block, Place, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status, attempt_name
 from spoolrunner.runner import launch
 from spoolrunner.settings import STORAGE_MARKER
+from spoolrunner.spool import board
 from spoolrunner.spool.rooms import Rooms
 
 CHUNK_BYTES = 1 << 16
@@ -121,16 +122,19 @@ def _watch(ctx: click.Context, look: Callable[[], Overview]) -> None:
 def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     """All about a request, a job, or the failure that a reference stands for.
 
-    IDENTIFIER may be any unambiguous part of an id.
+    IDENTIFIER may be part of an id, or an action's name. Where that may mean several, a terminal
+    asks which; elsewhere they are listed and the exit status is 3.
     """
     place = build.rooms(ctx)
     meant = choose.any_request(place, identifier)
     if as_json:
         click.echo(json.dumps(builtins(meant.request), indent=1))
         return
-    running = [job for job in meant.jobs if job.status is Status.RUNNING and job.attempt]
-    places = {job.identifier: _place(ctx, place, job) for job in running}
-    stdout.show(request_sheet(meant.request, meant.jobs, _folders(ctx, meant.request), places))
+    stdout.show(
+        request_sheet(
+            meant.request, meant.jobs, _folders(ctx, meant.request), _places(ctx, place, meant.jobs)
+        )
+    )
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")
@@ -154,13 +158,22 @@ def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
         raise BadInput("None of its jobs has said anything yet.", kind="no_log")
 
 
-def _place(ctx: click.Context, place: Rooms, job: Job) -> Place:
+def _places(ctx: click.Context, place: Rooms, jobs: list[Job]) -> dict[str, Place]:
+    progress = board.progress(place, board.read(place))
+    running = [job for job in jobs if job.status is Status.RUNNING and job.attempt]
+    return {
+        job.identifier: _place(ctx, place, job, progress.get(job.identifier, "")) for job in running
+    }
+
+
+def _place(ctx: click.Context, place: Rooms, job: Job, progress: str) -> Place:
     settings, name = build.config(ctx), attempt_name(place.spool8, job.identifier, job.attempt)
     process = None
     made = build.executors(settings, place)
     with contextlib.suppress(SpoolrunnerError):  # an engine that is away
         process = made[job.executor]().process(name) if job.executor in made else None
-    return Place(name, settings.high_privacy_volume_dir.absolute() / name / "workspace", process)
+    folder = settings.high_privacy_volume_dir.absolute() / name / "workspace"
+    return Place(name, folder, process, progress)
 
 
 def _log_of(ctx: click.Context, place: Rooms, job: Job, *, follow: bool) -> Iterator[bytes]:

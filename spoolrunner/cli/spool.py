@@ -12,6 +12,8 @@ from spoolrunner.cli import build, choose
 from spoolrunner.drop import check_identifier
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.record import builtins
+from spoolrunner.report import stdout
+from spoolrunner.report.workspaces import workspace_sheet, workspaces_sheet
 from spoolrunner.request import ERROR_ACTION, Status
 from spoolrunner.spool import claims, find, orders, registry
 from spoolrunner.spool.rooms import Rooms
@@ -160,7 +162,7 @@ def retry(ctx: click.Context, identifier: str) -> None:
     click.echo(token)
 
 
-@click.group()
+@click.group(epilog="Example: spoolrunner workspace list")
 def workspace() -> None:
     """Register, list and show workspaces.
 
@@ -188,28 +190,35 @@ def add(ctx: click.Context, name: str, repo: str, branch: str, db: str, force: b
     click.echo(f"asked to register the workspace {name!r}; see `spoolrunner workspace list`")
 
 
-@workspace.command(name="list")
-@click.option("--json", "as_json", is_flag=True)
+@workspace.command(name="list", epilog="Example: spoolrunner workspace list")
+@click.option("--json", "as_json", is_flag=True, help="For programs; stable.")
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> None:
     """Every known workspace, with its number if it was registered."""
     known = registry.every(build.rooms(ctx))
     if as_json:
         click.echo(json.dumps([_about(one) for one in known], indent=1))
-        return
-    for one in known:
-        click.echo(f"{one.number or '-':>4}  {one.name}  {one.repo}  {one.branch}  {one.db}")
+    elif known:
+        stdout.show(workspaces_sheet(known))
 
 
-@workspace.command()
+@workspace.command(epilog="Example: spoolrunner workspace show asthma")
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="With every output; stable.")
 @click.pass_context
-def show(ctx: click.Context, name: str) -> None:
+def show(ctx: click.Context, name: str, as_json: bool) -> None:
     """What the newest run of each action made."""
     index = registry.find(build.rooms(ctx), name)
     if index is None:
-        raise BadInput(f"There is no workspace {name!r}.", kind="unknown_workspace")
-    click.echo(json.dumps(builtins(index), indent=1))
+        raise BadInput(
+            f"There is no workspace {name!r}.",
+            kind="unknown_workspace",
+            hint="See `spoolrunner workspace list`.",
+        )
+    if as_json:
+        click.echo(json.dumps(builtins(index), indent=1))
+    else:
+        stdout.show(workspace_sheet(index))
 
 
 def _about(index: Any) -> dict[str, Any]:

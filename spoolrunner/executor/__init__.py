@@ -112,10 +112,11 @@ Look = Running | Exit | Absent
 
 @dataclass(frozen=True)
 class Usage:
-    """What a running job uses. cpu_s: processor time since it began."""
+    """What a running job uses. cpu_s: processor time since it began. pids: with its threads."""
 
     cpu_s: float
     memory_bytes: int
+    pids: int
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,9 @@ class Executor(Protocol):
 
     def process(self, name: str) -> Process | None:
         """Its first process; None if it does not run."""
+
+    def said_bytes(self, name: str) -> int:
+        """How much it has said so far, what was cut out included; at least that."""
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Write what it said to path, at most limit_bytes: head and tail, saying what was cut."""

@@ -66,6 +66,7 @@ class DockerExecutor:
         self._idle: deque[APIClient] = deque()
         self._engine_info: dict[str, Any] = {}
         self._accounts = Accounts()
+        self._logs = docker_log.DockerLogs(self._engine, timeout_s)
         self._turns = [threading.Lock() for _ in range(256)]
 
     def start(self, launch: Launch) -> None:
@@ -116,6 +117,9 @@ class DockerExecutor:
     def process(self, name: str) -> Process | None:
         return docker_stats.process(self._engine, name)
 
+    def said_bytes(self, name: str) -> int:
+        return self._logs.said_bytes(name)
+
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Each line begins with its time. What was saved of a container that is gone is kept.
 
@@ -124,27 +128,15 @@ class DockerExecutor:
         """
         if isinstance(self.look(name), Absent):
             return
-        docker_log.save(path, limit_bytes, lambda: self._said(name, follow=False))
+        docker_log.save(path, limit_bytes, lambda: self._logs.said(name, follow=False))
 
     def follow_log(self, name: str, follow: bool) -> Iterator[bytes]:
         """With follow there is no time limit between two messages: a job may be silent for days."""
         if not isinstance(self.look(name), Absent):
-            yield from self._said(name, follow)
-
-    def _said(self, name: str, follow: bool) -> Iterator[bytes]:
-        with (
-            self._engine() as engine,
-            engine.get(
-                f"{engine.base_url}/v{engine.api_version}/containers/{name}/logs",
-                params={"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)},
-                stream=True,
-                timeout=(self._timeout_s, None if follow else self._timeout_s),
-            ) as answer,
-        ):
-            answer.raise_for_status()
-            yield from docker_log.messages(answer.iter_content(chunk_size=None))
+            yield from self._logs.said(name, follow)
 
     def clear(self, name: str) -> None:
+        self._logs.forget(name)
         with self._engine() as engine, contextlib.suppress(NotFound):
             if self._find(engine, name):
                 _remove(engine, name)

@@ -39,4 +39,8 @@ def usage(engine: Engine, name: str) -> Usage | None:
     # Files that were read and may be dropped at any time are no use to the job (as `docker stats`).
     idle = details.get("inactive_file", details.get("total_inactive_file", 0))
     cpu_ns = about["cpu_stats"]["cpu_usage"]["total_usage"]
-    return Usage(cpu_s=cpu_ns / 1e9, memory_bytes=max(0, memory["usage"] - idle))
+    return Usage(
+        cpu_s=cpu_ns / 1e9,
+        memory_bytes=max(0, memory["usage"] - idle),
+        pids=(about.get("pids_stats") or {}).get("current", 0),
+    )

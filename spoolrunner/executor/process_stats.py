@@ -38,6 +38,7 @@ class Processes:
         return Usage(
             cpu_s=sum(sum(map(int, words[11:15])) for words in mine) * TICKS_S,
             memory_bytes=sum(int(words[21]) for words in mine) * PAGE_BYTES,
+            pids=sum(int(words[17]) for words in mine),
         )
 
     def _all(self) -> dict[int, list[str]]:

@@ -6,8 +6,8 @@ What was asked for and went wrong is the researcher's; here is only what an oper
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from spoolrunner.figures import size_words
 from spoolrunner.record import Record
-from spoolrunner.report.figures import size_words
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Code
 

@@ -130,14 +130,19 @@ def overview(
 
 
 def _jobs(rooms: Rooms, shown: Board | None) -> list[ActiveJob]:
-    """From the request files; who may not read these is shown what the runner wrote for them."""
+    """From the request files, with what only the runner knows; who may not read these is shown what
+    the runner wrote for them."""
     try:
         active = find.all_active(rooms)
     except PermissionError:
         if shown is None:
             raise
         return shown.jobs
-    return [job for request in active for job in board.active_jobs(request)]
+    jobs = [job for request in active for job in board.active_jobs(request)]
+    progress = board.progress(rooms, shown)
+    for job in jobs:
+        job.progress = progress.get(job.identifier, "")
+    return jobs
 
 
 def _recent(rooms: Rooms, shown: Board | None) -> list[Ended]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spoolrunner.executor import Process
-from spoolrunner.report.figures import size_words, took_words, used_words
+from spoolrunner.figures import size_words, took_words, used_words
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Job, Request
 from spoolrunner.spool.board import ActiveJob
@@ -97,11 +97,12 @@ def state(now: Overview) -> Iterator[Line]:
 @dataclass(frozen=True)
 class Place:
     """Where a running job is. folder: what it sees as /workspace. process: None if it can't be
-    known."""
+    known. progress: how far it is with what lasts, or ""."""
 
     container: str
     folder: Path
     process: Process | None
+    progress: str
 
 
 def request_sheet(
@@ -128,6 +129,8 @@ def request_sheet(
 
 
 def _place_lines(place: Place) -> Iterator[Block]:
+    if place.progress:
+        yield _line("now", place.progress)
     yield _line("container", place.container)
     yield _line("folder", str(place.folder))
     if place.process:
@@ -226,8 +229,12 @@ def _active(jobs: list[ActiveJob]) -> tuple[Cell, ...]:
         Cell((job.action or "-") + more),
         Cell(job.job_request_id),
         Cell(job.workspace),
-        Cell(job.status_message),
+        Cell(said(job)),
     )
+
+
+def said(job: ActiveJob) -> str:
+    return f"{job.status_message} {job.progress}".rstrip()
 
 
 def _ended(ended: Ended) -> tuple[Cell, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from spoolrunner.errors import SpoolrunnerError
-from spoolrunner.report.figures import size_words
+from spoolrunner.figures import size_words
 from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Overview
 from spoolrunner.report.sheet import Block, Cell, Line, Table, endings, jobs_table, state
