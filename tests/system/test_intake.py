@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.site import WITHIN_S, Site
+from tests.site import GATE, WITHIN_S, Site
 from tests.system.conftest import NewSite
 
 DROPPERS = 5
@@ -180,7 +180,7 @@ def test_a_finished_file_put_back_by_hand_goes_to_done_again(site: Site) -> None
 
 
 def test_a_running_file_moved_to_the_inbox_goes_on_and_its_job_runs_once(site: Site) -> None:
-    study = site.study({"project.yaml": PROJECT.replace("echo x", "sleep 2; echo x")})
+    study = site.study({"project.yaml": PROJECT.replace("echo x", f"{GATE}; echo x")})
     site.drop(site.request(study, "make", identifier="r1"))
     site.start()
     active = site.spool / "running" / "r1.json"
@@ -192,6 +192,7 @@ def test_a_running_file_moved_to_the_inbox_goes_on_and_its_job_runs_once(site: S
 
     site.until(has_started)
     active.rename(site.spool / "inbox" / "r1.json")
+    site.let_go()
     assert site.finished("r1")["status"] == "succeeded"
     assert site.jobs("r1")["make"]["attempt"] == 1
     assert site.rejected() == {}
