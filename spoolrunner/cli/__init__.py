@@ -51,7 +51,7 @@ VERBS = {
 EPILOG = """\b
 Example:
   spoolrunner init
-  spoolrunner submit https://github.com/opensafely/study run_all --workspace asthma
+  spoolrunner submit https://github.com/opensafely/study run_all --wait
   spoolrunner run --drain
   spoolrunner status
 
@@ -126,7 +126,7 @@ def _as_ours(error: Exception) -> SpoolrunnerError:
         return BadMachine(
             "This user may not do that.",
             kind="no_permission",
-            hint="Do it as the runner's user.",
+            hint="Do it as the runner's user; who is in SPOOL_GROUP may ask for `status`.",
             detail=str(error),
         )
     if isinstance(error, OSError):

@@ -245,6 +245,7 @@ def _after(state: ActionState | None, placed: Placed) -> ActionState:
         status=outcome.status,
         sha=made.commit,
         completed_at=outcome.completed_at or "",
+        ran_s=outcome.metrics.run_s if outcome.metrics else None,
     )
     after = _with_run(state, run)
     if outcome.status is not Status.SUCCEEDED:
