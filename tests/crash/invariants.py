@@ -351,6 +351,10 @@ def nothing_is_left(scene: Scene) -> Iterator[str]:
             yield f"{path.name} is left in {folder}"
     for path in (scene.high / "publishing").glob("*/[!.]*.json"):
         yield f"the journal {path.name} is left"
+    for path in scene.spool.glob("rejected/.draft-*"):
+        yield f"{path.name} is left in rejected"
+    if len(drafts := list(scene.spool.glob("outbox/.draft-*"))) > 2:  # of what is written again
+        yield f"{drafts} are left in outbox"
 
 
 ALWAYS = {
