@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from spoolrunner.request import Metrics
 
-UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def size_words(size_bytes: float) -> str:
