@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "spoolrunner"
 
 CLI = {"cli", "__main__"}
 REPORT = {"report"}
-CHECK = {"check"}
+CHECK = {"check", "jobrunner"}
 LOCALRUN = {"localrun"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}

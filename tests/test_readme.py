@@ -19,6 +19,7 @@ from tests import readme_blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "OPERATING.md").read_text()
 
 
 def test_the_table_of_commands_is_the_programs() -> None:
@@ -29,7 +30,7 @@ def test_the_table_of_commands_is_the_programs() -> None:
 
 
 def test_the_table_of_findings_is_the_programs() -> None:
-    shown = re.search(r"<!-- findings -->\n(.*?)<!-- /findings -->", README, re.DOTALL)
+    shown = re.search(r"<!-- findings -->\n(.*?)<!-- /findings -->", OPERATING, re.DOTALL)
     assert shown
     assert shown[1] == kinds.table_for_readme()
 
@@ -71,11 +72,12 @@ def every_command() -> Iterator[list[str]]:
 
 
 def test_every_test_that_the_readme_names_is_there() -> None:
-    named = re.findall(r"`(tests/[\w./-]+\.py)::(\w+)`", README)
+    pattern = r"`(tests/[\w./-]+\.py)::(\w+)`"
+    named = re.findall(pattern, README)
     shown = re.search(r"<!-- reporting -->\n(.*?)<!-- /reporting -->", README, re.DOTALL)
     assert shown
     assert len(named) == len(shown[1].splitlines()) - 2
-    for path, name in named:
+    for path, name in [*named, *re.findall(pattern, OPERATING)]:
         assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
 
 

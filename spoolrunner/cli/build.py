@@ -42,7 +42,11 @@ def config(ctx: click.Context) -> Config:
 
 
 def rooms(ctx: click.Context) -> Rooms:
-    return spool_rooms.open_spool(config(ctx).spool_dir)
+    return open_spool(config(ctx))
+
+
+def open_spool(settings: Config) -> Rooms:
+    return spool_rooms.open_spool(settings.spool_dir)
 
 
 def make_rooms(settings: Config, *, volatile: bool) -> Rooms:
@@ -105,6 +109,7 @@ def house(settings: Config, place: Rooms) -> "House":
     spool_rooms.check_modes(place)
     store = storage(settings)
     store.check(real_data=not settings.dummy_data)
+    store.check_modes()
     _check_network(settings, place)
     return House(
         config=settings,

@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 
-from spoolrunner.executor import Usage
+from spoolrunner.executor import Process, Usage
 
 PROC = Path("/proc")
 TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -38,6 +38,7 @@ class Processes:
         return Usage(
             cpu_s=sum(sum(map(int, words[11:15])) for words in mine) * TICKS_S,
             memory_bytes=sum(int(words[21]) for words in mine) * PAGE_BYTES,
+            pids=sum(int(words[17]) for words in mine),
         )
 
     def _all(self) -> dict[int, list[str]]:
@@ -45,6 +46,25 @@ class Processes:
             if time.monotonic() - self._seen_s > FRESH_S:
                 self._seen, self._seen_s = _stats(), time.monotonic()
             return self._seen
+
+
+def first_below(keeper: int) -> Process | None:
+    """The job's own, below the two of bubblewrap. None: it has ended, or has not come so far."""
+    stats, pid = _stats(), keeper
+    while children := [child for child, words in stats.items() if int(words[1]) == pid]:
+        pid = min(children, key=lambda child: int(stats[child][19]))  # by the time it began
+        argv = _argv(pid)
+        if argv and Path(argv[0]).name != "bwrap":
+            return Process(pid, argv)
+    return None
+
+
+def _argv(pid: int) -> tuple[str, ...]:
+    try:
+        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return ()
+    return tuple(word.decode(errors="replace") for word in words)
 
 
 def _stats() -> dict[int, list[str]]:

@@ -61,6 +61,8 @@ def _of_reports(now: Overview) -> Iterator[str]:
 
 
 def _of_disks(now: Overview, min_free_bytes: int) -> Iterator[str]:
+    if now.storage_trouble:
+        yield f"storage: {now.storage_trouble}"
     for disk in now.disks:
         if disk.free_bytes < min_free_bytes:
             free = size_words(disk.free_bytes)

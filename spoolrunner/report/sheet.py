@@ -4,11 +4,13 @@ A terminal shows it through `screen` (colours, wrapping to its width), a pipe th
 line for each row, so that grep and awk can work, without the 50 ms that rich takes to load.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from spoolrunner.executor import Process
 from spoolrunner.figures import size_words, took_words, used_words
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Job, Request
@@ -66,7 +68,9 @@ def endings(now: Overview) -> Iterator[Block]:
         yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
     for left in now.left_in_inbox[:MOST_RECENT]:
         yield _line("", f"inbox/{left.name}: not taken, {left.reason}")
-    if now.counts.rejected:
+    for rejected in now.last_rejected:
+        yield _line("", f"rejected {rejected.name}: {rejected.reason}")
+    if now.counts.rejected > len(now.last_rejected):
         yield _line("", f"rejected/ holds {now.counts.rejected}: see the .error.json beside each.")
 
 
@@ -79,6 +83,8 @@ def state(now: Overview) -> Iterator[Line]:
     for disk in now.disks:
         free, total = size_words(disk.free_bytes), size_words(disk.total_bytes)
         yield _line("disk", f"{free} free of {total}   {disk.name}")
+    if now.storage_trouble:
+        yield Line("storage", Cell(now.storage_trouble, "red"))
     yield _line("work", _counts(now))
     if now.reports_trouble:
         yield Line("reports", Cell(now.reports_trouble, "red"))
@@ -88,10 +94,21 @@ def state(now: Overview) -> Iterator[Line]:
         yield Line("refused", Cell(_refused(now.reports_refused), "red"))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a running job is. folder: what it sees as /workspace. process: None if it can't be
+    known. progress: how far it is with what lasts, or ""."""
+
+    container: str
+    folder: Path
+    process: Process | None
+    progress: str
+
+
 def request_sheet(
-    request: Request, jobs: list[Job], folders: Mapping[str, Path], progress: Mapping[str, str]
+    request: Request, jobs: list[Job], folders: Mapping[str, Path], places: Mapping[str, Place]
 ) -> Iterator[Block]:
-    """What `show` shows. folders: job -> where its log lies. progress: job -> what lasts of it."""
+    """What `show` shows. folders: job -> where its log lies. places: of those that run."""
     workspace = request.workspace
     yield Line("request", Cell(f"{request.identifier}  {request.status}"))
     yield _line("workspace", f"{workspace.name}  (db {workspace.db})")
@@ -106,15 +123,24 @@ def request_sheet(
         yield _line("note", note)
     for job in jobs:
         yield _line("", "")
-        yield from _job_lines(job, folders, progress.get(job.identifier, ""))
+        yield from _job_lines(job, folders)
+        if job.identifier in places:
+            yield from _place_lines(places[job.identifier])
 
 
-def _job_lines(job: Job, folders: Mapping[str, Path], progress: str) -> Iterator[Block]:
+def _place_lines(place: Place) -> Iterator[Block]:
+    if place.progress:
+        yield _line("now", place.progress)
+    yield _line("container", place.container)
+    yield _line("folder", str(place.folder))
+    if place.process:
+        yield _line("process", f"{place.process.pid}  {shlex.join(place.process.argv)}")
+
+
+def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
     yield _line("action", f"{job.action}  ({job.identifier})")
     yield Line("status", Cell(f"{job.status}  {job.status_code}", COLOURS.get(job.status, "")))
     yield _line("message", job.status_message)
-    if progress and job.active:
-        yield _line("now", progress)
     if job.run_command:
         yield _line("command", job.run_command)
     for need in job.needs:
@@ -123,7 +149,8 @@ def _job_lines(job: Job, folders: Mapping[str, Path], progress: str) -> Iterator
     yield _line("times", f"{job.created_at} created, {started} started, {ended} ended")
     if job.attempt:
         image = job.image_id or "-"
-        ran = f"{job.attempt}, {job.executor}, image {image}, exit {job.exit_code}"
+        status = "-" if job.exit_code is None else job.exit_code
+        ran = f"{job.attempt}, {job.executor}, image {image}, exit {status}"
         yield _line("attempt", ran)
     if job.metrics:
         yield _line("used", used_words(job.metrics))

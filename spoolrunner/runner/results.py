@@ -20,6 +20,7 @@ from spoolrunner.record import from_json, to_json
 from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.meter import Meter
+from spoolrunner.runner.quotas import TIMES_THE_LOG
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
 from spoolrunner.workspace import Collected, Gauge, Workspace
@@ -198,6 +199,8 @@ class Results:
             Cause.MEMORY: f"{config.default_job_memory_limit_bytes / 2**30:.2f}GB",
             Cause.TIME: _duration(config.job_timeout_s),
             Cause.DISK: f"{config.job_disk_limit_bytes / 2**30:.2f}GB",
+            Cause.PIDS: str(config.job_pids_limit),
+            Cause.LOG: f"{TIMES_THE_LOG * config.job_log_limit_bytes / 2**30:.2f}GB",
         }
         uses_db = launch.uses_database(config, self._job)
         return Ending(end.exit.status, end.cause, limits.get(end.cause, ""), uses_db)

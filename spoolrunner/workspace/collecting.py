@@ -15,13 +15,11 @@ from spoolrunner import files, outputs, release
 from spoolrunner.beneath import Found, Tree
 from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.outputs import Matcher, Pattern
-from spoolrunner.record import from_json
 from spoolrunner.request import Level, Output
 from spoolrunner.workspace import staging
 from spoolrunner.workspace.storage import JobFolder, Staged
 
 MOST_LISTED = 1000
-_STAGED_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def collect(
     Moves nothing, so it may be repeated; but write down the result before the first file moves.
     Raises OSError if the disk fails.
     """
-    staged, laid_ns = _staged(job)
+    staged, laid_ns = staging.laid_out(job)
     with Tree(job.workspace) as tree:
         tree.make_ours()
         sorting = _sort(tree, Matcher(patterns), laid_ns)
@@ -70,13 +68,6 @@ def collect(
         refused=sorting.refused,
         clashes=claims.clashes,
     )
-
-
-def _staged(job: JobFolder) -> tuple[Staged, int]:
-    """What was laid out, and when, by the clock that also dates the job's files (ctime: a job can't
-    forge it, as it can an mtime)."""
-    data, about = files.read_regular(job.staged, _STAGED_BYTES)
-    return from_json(data, Staged, str(job.staged)), about.st_ctime_ns
 
 
 @dataclass

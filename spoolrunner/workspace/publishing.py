@@ -2,32 +2,31 @@
 
 Files are renamed where that is safe and copied where it is not. Each step first looks whether it
 has been done, so after a crash the whole is simply walked again (design, rule 7).
-Knows: places and storage (beside it), beneath, reflink, manifest, joblog, request, errors.
+Knows: places, said, staging and storage (beside it), beneath, reflink, manifest, request, errors.
 """
 
 import contextlib
 import errno
-import itertools
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from spoolrunner import beneath, files, joblog, reflink
+from spoolrunner import beneath, files, reflink
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadMachine
 from spoolrunner.headway import Headway
 from spoolrunner.index import Mark
 from spoolrunner.manifest import Journal, notes_beside
-from spoolrunner.release import logs
 from spoolrunner.request import Code, Level, Outcome, Output, Status
-from spoolrunner.workspace import staging
+from spoolrunner.workspace import said, staging
 from spoolrunner.workspace.aside import about_of, make_room
-from spoolrunner.workspace.places import Places, aside_of, failed_of, log_of
+from spoolrunner.workspace.places import Places, aside_of, failed_of
 from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
 
 # A label of the system's, not of the job's: SELinux puts it on every file.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _HARMLESS_XATTRS = {"security.selinux"}
 
 
@@ -46,10 +45,10 @@ def place(
     """
     made, outcome = journal.made, journal.outcome
     with files.Changes() as disk:
-        _keep_log(disk, places, job, journal)
+        said.keep(disk, places, job, journal)
         if outcome.status_code is Code.CANCELLED_BY_USER:
             return {}
-        _publish_logs(disk, places, job, journal)
+        said.publish(disk, places, job, journal)
         if outcome.status is not Status.SUCCEEDED:
             _set_failed_beside(disk, places, job, journal, headway)
             return {}
@@ -205,6 +204,8 @@ def _must_be(target: Path, output: Output, headway: Headway) -> None:
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
         raise _lost(target) from error
     try:
         headway.expect(output.size)
@@ -242,41 +243,3 @@ def _to_medium(
 def write_note(disk: files.Changes, places: Places, path: Path, text: str) -> None:
     places.storage.share(path.parent)
     disk.write(path, text.encode(), SHARED_FILE)
-
-
-def _keep_log(disk: files.Changes, places: Places, job: JobFolder, journal: Journal) -> None:
-    folder = places.job_log(journal.made)
-    files.make_folder(folder)
-    said = joblog.summary(journal.made, journal.outcome)
-    _write_log(disk, job, folder / "logs.txt", files.PRIVATE_FILE, said)
-    disk.write(folder / "metadata.json", joblog.metadata(journal.made, journal.outcome))
-
-
-def _publish_logs(disk: files.Changes, places: Places, job: JobFolder, journal: Journal) -> None:
-    made, outcome = journal.made, journal.outcome
-    high, medium = (log_of(root, made.action) for root in (places.high, places.medium))
-    files.make_folder(high.parent)
-    places.storage.share(medium.parent)
-    _write_log(disk, job, high, files.PRIVATE_FILE, joblog.summary(made, outcome))
-    said = itertools.chain(logs.without_tables(_said(job)), [joblog.medium_summary(made, outcome)])
-    disk.write_parts(medium, said, SHARED_FILE)
-
-
-def _said(job: JobFolder) -> Iterator[bytes]:
-    """Its log; nothing if it never came to say anything."""
-    with contextlib.suppress(FileNotFoundError):
-        yield from files.pieces(job.log)
-
-
-def _write_log(
-    disk: files.Changes, job: JobFolder, target: Path, mode: int, summary: bytes
-) -> None:
-    try:
-        source = os.open(job.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:  # it never came to say anything
-        disk.write(target, summary, mode)
-        return
-    try:
-        reflink.publish_copy(disk, source, target, mode, tail=summary)
-    finally:
-        os.close(source)

@@ -15,9 +15,10 @@ from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadInput
 from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.index import Mark
-from spoolrunner.record import to_json
+from spoolrunner.record import from_json, to_json
 from spoolrunner.workspace.storage import JobFolder, Staged, Storage
 
+_STAGED_BYTES = 1 << 30
 INPUT_FILE = 0o644  # below a folder that only the job's user may enter
 
 
@@ -39,6 +40,13 @@ def copy_in(
                 raise missing(action, path, "was changed while it was copied")
         finally:
             os.close(source)
+
+
+def laid_out(job: JobFolder) -> tuple[Staged, int]:
+    """What was laid out, and when, by the clock that also dates the job's files (ctime: a job can't
+    forge it, as it can an mtime). Raises FileNotFoundError."""
+    data, about = files.read_regular(job.staged, _STAGED_BYTES)
+    return from_json(data, Staged, str(job.staged)), about.st_ctime_ns
 
 
 def _open(published: Path, path: str, action: str) -> int:
