@@ -13,6 +13,7 @@ from spoolrunner import files
 from spoolrunner.cli import build
 from spoolrunner.config import Config
 from spoolrunner.errors import BadConfig, BadMachine, TryLater
+from spoolrunner.figures import size_words
 from spoolrunner.jobrunner import database, environment, taking
 from spoolrunner.jobrunner.database import Old
 from spoolrunner.jobrunner.environment import Environment
@@ -20,7 +21,6 @@ from spoolrunner.jobrunner.taking import Taking, Told
 from spoolrunner.lock import Lock
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
-from spoolrunner.report.figures import size_words
 from spoolrunner.report.progress import Progress
 from spoolrunner.report.sheet import Block, Cell, Line, Table
 from spoolrunner.spool.rooms import Rooms
@@ -117,7 +117,8 @@ def _take(config: Config, left: Old, written: str, target: Path) -> Taking:
     storage.prepare()
     with _alone(place):
         found = taking.survey(left, config, place, storage)
-        with Progress("reading outputs", found.size_bytes) as progress:
+        with Progress("reading outputs") as progress:
+            progress.expect(found.size_bytes)
             taking.take(found, place, progress.add)
     return found
 
