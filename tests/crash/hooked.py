@@ -33,6 +33,7 @@ WITHIN_S = 30.0
 MOMENTS = ("before", "after")
 # Of a program: killed with us a moment after it began; or it goes on, an orphan.
 MOMENTS_OF_A_PROGRAM = ("before", "during", "left")
+MOMENTS_OF_AN_ENGINE = ("before", "during", "after")
 A_MOMENT_S = 0.004
 
 
@@ -85,6 +86,10 @@ class Killer(Counting):
         self._moment = moment
 
     def at(self, call: Call, make: Make) -> Any:
+        if call.name.startswith(calls.ENGINE) and self._moment == "during":
+            threading.Timer(A_MOMENT_S, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            make()
+            time.sleep(WITHIN_S)
         if self._moment != "before":
             make()
         if self._moment == "during":

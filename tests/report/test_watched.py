@@ -15,8 +15,12 @@ from spoolrunner.spool.requests import Ended
 from tests import readme_blocks
 
 SCREENS = [(40, 24), (60, 24), (80, 24), (120, 24), (200, 50)]
-MINUTE_AGO = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
+
 WELL = Flags(paused=False, reboot=False, db_maintenance=False, db_maintenance_by="", db_drain=False)
+
+
+def minute_ago() -> str:
+    return (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
 
 
 def job(number: int, status: str = "running") -> ActiveJob:
@@ -30,9 +34,9 @@ def job(number: int, status: str = "running") -> ActiveJob:
         status_message="Running." if status == "running" else f"Waits for the {number}th reason.",
         attempt=1,
         executor="docker",
-        created_at=MINUTE_AGO,
-        updated_at=MINUTE_AGO,
-        started_at=MINUTE_AGO if status == "running" else None,
+        created_at=minute_ago(),
+        updated_at=minute_ago(),
+        started_at=minute_ago() if status == "running" else None,
     )
 
 
@@ -44,7 +48,7 @@ def overview(*jobs: ActiveJob, recent: int = 3) -> Overview:
         message="Failed. " * 20,
         jobs=3,
         failed=1,
-        completed_at=MINUTE_AGO,
+        completed_at=minute_ago(),
     )
     return Overview(
         spool="/srv/spool",
