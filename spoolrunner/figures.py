@@ -41,7 +41,7 @@ def used_words(metrics: Metrics) -> str:
     """What could not be known is left out; nothing known at all is said."""
     told = [
         (metrics.cpu_s, time_words, "of processor time"),
-        (metrics.memory_peak_bytes, size_words, "of memory at most"),
+        (metrics.memory_peak_bytes, size_words, "of memory at most with cached files"),
         (metrics.memory_mean_bytes, size_words, "on average"),
         (metrics.read_bytes, size_words, "read"),
         (metrics.written_bytes, size_words, "written"),
