@@ -27,12 +27,14 @@ from spoolrunner.executor import (
     Launch,
     Limits,
     Look,
+    Process,
     Usage,
     docker_log,
     docker_stats,
     docker_words,
     engine_life,
 )
+from spoolrunner.executor.accounts import Accounts
 from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
@@ -63,6 +65,7 @@ class DockerExecutor:
         self._timeout_s = timeout_s
         self._idle: deque[APIClient] = deque()
         self._engine_info: dict[str, Any] = {}
+        self._accounts = Accounts()
         self._logs = docker_log.DockerLogs(self._engine, timeout_s)
         self._turns = [threading.Lock() for _ in range(256)]
 
@@ -85,6 +88,7 @@ class DockerExecutor:
         with self._engine() as engine:
             about = self._find(engine, name)
         found = Absent() if about is None else docker_words.look(about)
+        found = self._accounts.seen(name, about or {}, found)
         url = self._url or kwargs_from_env().get("base_url")
         return engine_life.judged(found, url, lambda: bool(self._info().get("LiveRestoreEnabled")))
 
@@ -110,6 +114,9 @@ class DockerExecutor:
     def usage(self, name: str) -> Usage | None:
         return docker_stats.usage(self._engine, name)
 
+    def process(self, name: str) -> Process | None:
+        return docker_stats.process(self._engine, name)
+
     def said_bytes(self, name: str) -> int:
         return self._logs.said_bytes(name)
 
@@ -133,6 +140,7 @@ class DockerExecutor:
         with self._engine() as engine, contextlib.suppress(NotFound):
             if self._find(engine, name):
                 _remove(engine, name)
+        self._accounts.forget(name)
 
     def names(self) -> list[str]:
         with self._engine() as engine:
@@ -179,7 +187,7 @@ class DockerExecutor:
             ) from error
         except (DockerException, OSError) as error:  # those of requests are OSErrors
             raise TryLater(
-                f"The docker engine does not answer within {self._timeout_s:g} s.",
+                "The docker engine does not answer.",
                 hint="Is it running? `docker info` tells.",
                 detail=str(error),
             ) from error

@@ -9,6 +9,7 @@ from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
 from spoolrunner.request import Code, Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
+from spoolrunner.runner.meter import Meter
 from spoolrunner.runner.quotas import CODES, Quotas
 from spoolrunner.runner.results import End, Results
 from spoolrunner.runner.surroundings import Surroundings
@@ -98,7 +99,7 @@ class Attempt:
 
     def _wait(self) -> End | None:
         """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
-        gauge = self._results.gauge(self.name)
+        gauge, meter = self._results.gauge(self.name), Meter()
         quotas = Quotas(self._house.config, self.executor, self._job, self.name, gauge)
         while isinstance(look := self.executor.look(self.name), Running):
             told = self._job.cancel or self._job.interrupted or self.stopped_at_a_limit
@@ -110,11 +111,13 @@ class Attempt:
             if told or limit:
                 self.executor.stop(self.name, self._house.config.stop_grace_s)
             else:
-                self.executor.wait(self.name, quotas.look_again_s())
+                meter.look(self.executor, self.name)
+                again_s = min(quotas.look_again_s(), meter.look_again_s)
+                self.executor.wait(self.name, again_s)
         if isinstance(look, Absent) or self.interrupted:
             return None
         self._cut_short = self._is_cut_short(look)
-        return None if self._cut_short else End(look, self._cause(look))
+        return None if self._cut_short else End(look, self._cause(look), meter)
 
     def _is_cut_short(self, look: Exit) -> bool:
         """Whatever its exit code: a machine that goes down kills in many ways, and takes with it

@@ -12,12 +12,14 @@ from spoolrunner import files, release
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, SpoolrunnerError
 from spoolrunner.executor import Executor, Exit, Launch
+from spoolrunner.headway import Headway
 from spoolrunner.manifest import Provenance
 from spoolrunner.outputs import Pattern
 from spoolrunner.project import Project
 from spoolrunner.record import from_json, to_json
 from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
 from spoolrunner.runner import clock, launch
+from spoolrunner.runner.meter import Meter
 from spoolrunner.runner.quotas import TIMES_THE_LOG
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
@@ -30,10 +32,11 @@ UNITS_S = ((3600, "h"), (60, "min"), (1, "s"))
 
 @dataclass(frozen=True)
 class End:
-    """How an attempt ended, and who ended it."""
+    """How an attempt ended, who ended it, and what was seen of it until then."""
 
     exit: Exit
     cause: Cause
+    meter: Meter
 
 
 class Results:
@@ -69,7 +72,8 @@ class Results:
         repo = self._job.action_repo or self._request.workspace.repo
         commit = self._job.action_commit or self._request.sha or ""
         self._house.studies.tree(repo, commit, part.workspace)
-        self._workspace.stage(part, self._job.needs)
+        with self._headway("copying what it needs") as headway:
+            self._workspace.stage(part, self._job.needs, headway)
         storage.laid_out(name)
 
     def launch(self, name: str) -> Launch:
@@ -88,7 +92,8 @@ class Results:
         executor.save_log(name, folder.log, self._house.config.job_log_limit_bytes)
         found = Collected()
         if end.cause not in STOPPED_BY_PEOPLE:
-            found = self._workspace.collect(folder, self._patterns(), self._rules())
+            with self._headway("looking through its outputs") as headway:
+                found = self._workspace.collect(folder, self._patterns(), self._rules(), headway)
         outcome = self._outcome(end, found)
         with files.Changes() as disk:
             disk.write(folder.outcome, to_json(outcome))
@@ -98,7 +103,11 @@ class Results:
         """Raises TryLater, BadMachine, OSError; safe to repeat."""
         folder = self._house.storage.job(name)
         self._mask(folder.log)
-        self._workspace.publish(folder, self._provenance(), outcome)
+        with self._headway("copying its outputs") as headway:
+            self._workspace.publish(folder, self._provenance(), outcome, headway)
+
+    def _headway(self, doing: str) -> contextlib.AbstractContextManager[Headway]:
+        return self._house.headways.of(self._request, self._job, doing)
 
     def _mask(self, log: Path) -> None:
         """Before any of it is shown. Rewritten only if a secret is in it, so once."""
@@ -166,6 +175,7 @@ class Results:
     def _outcome(self, end: End, found: Collected) -> Outcome:
         result = verdict(self._ending(end), found.unmatched, found.kept_back, len(found.refused))
         failed = result.status is Status.FAILED
+        collected_at = clock.now()
         return Outcome(
             attempt=self._job.attempt,
             status=result.status,
@@ -174,12 +184,13 @@ class Results:
             exit_code=end.exit.status,
             image_id=end.exit.image_id,
             started_at=end.exit.started_at,
-            completed_at=clock.now(),
+            completed_at=collected_at,
             outputs=found.outputs,
             unmatched_patterns=found.unmatched,
             other_files=found.other_files,
             refused=found.refused,
             reference=self._reference() if failed else None,
+            metrics=end.meter.metrics(self._job, end.exit, collected_at),
         )
 
     def _ending(self, end: End) -> Ending:

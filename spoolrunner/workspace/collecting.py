@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from spoolrunner import files, outputs, release
 from spoolrunner.beneath import Found, Tree
+from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.outputs import Matcher, Pattern
 from spoolrunner.request import Level, Output
 from spoolrunner.workspace import staging
@@ -40,7 +41,9 @@ class Collected:
         return sum(1 for output in self.outputs.values() if output.excluded)
 
 
-def collect(job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules) -> Collected:
+def collect(
+    job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules, headway: Headway = UNHEARD
+) -> Collected:
     """Look through a job's folder, after all of the job has stopped. Outputs are flushed.
 
     Moves nothing, so it may be repeated; but write down the result before the first file moves.
@@ -51,10 +54,11 @@ def collect(job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules) -
         tree.make_ours()
         sorting = _sort(tree, Matcher(patterns), laid_ns)
         claims = outputs.claim(sorting.claimed, patterns)
+        headway.expect(sorting.size_bytes)
         taken = {}
         for path, level in claims.levels.items():
             try:
-                taken[path] = _take(tree, path, level, staged, rules)
+                taken[path] = _take(tree, path, level, staged, rules, headway)
             except PermissionError:
                 sorting.refuse(path, "we have no permission to read it")
     return Collected(
@@ -71,6 +75,7 @@ class _Sorting:
     claimed: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    size_bytes: int = 0
 
     def refuse(self, path: str, why: str) -> None:
         if len(self.refused) < MOST_LISTED:
@@ -91,7 +96,7 @@ def _sort(tree: Tree, matcher: Matcher, laid_ns: int) -> _Sorting:
                 sorting.refuse(found.path, "it, or all outputs together, are larger than the disk")
             else:
                 room_bytes -= found.about.st_size
-                _consider(sorting, found.path)
+                _consider(sorting, found)
         elif found.regular:
             if found.about.st_ctime_ns > laid_ns:
                 sorting.other(found.path)
@@ -103,11 +108,12 @@ def _sort(tree: Tree, matcher: Matcher, laid_ns: int) -> _Sorting:
     return sorting
 
 
-def _consider(sorting: _Sorting, path: str) -> None:
-    if why := outputs.name_problem(path):
-        sorting.refuse(path, why)
+def _consider(sorting: _Sorting, found: Found) -> None:
+    if why := outputs.name_problem(found.path):
+        sorting.refuse(found.path, why)
     else:
-        sorting.claimed.append(path)
+        sorting.claimed.append(found.path)
+        sorting.size_bytes += found.about.st_size
 
 
 def _why_refused(found: Found, matcher: Matcher) -> str:
@@ -126,12 +132,14 @@ def _level(path: str, level: Level, sha256: str, before: Staged) -> Level:
     return min(level, before.levels[path], key=outputs.privacy)
 
 
-def _take(tree: Tree, path: str, level: Level, before: Staged, rules: release.Rules) -> Output:
+def _take(
+    tree: Tree, path: str, level: Level, before: Staged, rules: release.Rules, headway: Headway
+) -> Output:
     descriptor = tree.open(path)
     try:
         _make_ours(descriptor)
         size = os.fstat(descriptor).st_size
-        sha256 = staging.digest(descriptor)
+        sha256 = staging.digest(descriptor, headway)
         level = _level(path, level, sha256, before)
         finding = _finding(descriptor, path, size, rules) if level is Level.MODERATE else _FINE
         os.fsync(descriptor)

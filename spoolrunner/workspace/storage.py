@@ -14,8 +14,8 @@ from spoolrunner import beneath, files
 from spoolrunner.errors import BadInput, BadMachine, TryLater
 from spoolrunner.record import Frozen, from_json, to_json
 from spoolrunner.request import Level
+from spoolrunner.settings import STORAGE_MARKER as MARKER
 
-MARKER = "SPOOLRUNNER-STORAGE.json"
 PASSABLE_FOLDER = 0o711  # a job's user has to reach its own folder below ours
 # Set-group-ID: what is made inside belongs to the reviewers' group without a chown for each file.
 SHARED_FOLDER = 0o2750

@@ -60,6 +60,17 @@ def test_what_a_running_job_uses_is_known_and_of_another_nothing(house: House) -
     assert house.executor.usage(f"sr-{house.spool8}-other-1") is None
 
 
+def test_its_process_is_known_while_it_runs(house: House) -> None:
+    launch = house.waiting("true")
+    deadline = time.monotonic() + BOUND_S
+    while not (it := house.executor.process(launch.name)) or it.argv[-1] != launch.arguments[-1]:
+        assert time.monotonic() < deadline, f"its process is not found: {it}"
+    assert Path(f"/proc/{it.pid}/cmdline").read_bytes().endswith(b"; true\0")
+    house.open_gate(launch)
+    house.end_of(launch)
+    assert house.executor.process(launch.name) is None
+
+
 # Once
 
 

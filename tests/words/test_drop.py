@@ -132,7 +132,7 @@ def test_a_wrong_field_is_refused_by_its_kind(wrong: dict[str, Any], kind: str) 
 @pytest.mark.parametrize(
     "name",
     [
-        *("../", "..", ".", ".git", "a/b", "a\\b", "/etc", "~", "-rf", "", " ", "a ", "a" * 101),
+        *("../", "..", ".", ".git", "a/b", "a\\b", "/etc", "~", "-rf", "a/", "a" * 101),
         *(
             "a\n",
             "a\0",
