@@ -89,13 +89,12 @@ class _Sorting:
 def _sort(tree: Tree, matcher: Matcher, laid_ns: int) -> _Sorting:
     sorting = _Sorting()
     disk = os.statvfs(tree.folder)
-    room_bytes = disk.f_blocks * disk.f_frsize
+    disk_bytes = disk.f_blocks * disk.f_frsize
     for found in tree.walk(outputs.MAX_PATH_BYTES):
         if found.regular and matcher.of(found.path):
-            if found.about.st_size > room_bytes:  # holes, to be read for days
+            if sorting.size_bytes + found.about.st_size > disk_bytes:  # holes, to be read for days
                 sorting.refuse(found.path, "it, or all outputs together, are larger than the disk")
             else:
-                room_bytes -= found.about.st_size
                 _consider(sorting, found)
         elif found.regular:
             if found.about.st_ctime_ns > laid_ns:
