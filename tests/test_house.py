@@ -24,7 +24,18 @@ RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
-    *("drop", "envfile", "index", "joblog", "manifest", "masks", "outputs", "plan", "project"),
+    *(
+        "audit",
+        "drop",
+        "envfile",
+        "index",
+        "joblog",
+        "manifest",
+        "masks",
+        "outputs",
+        "plan",
+        "project",
+    ),
     *("record", "release", "request", "setting", "settings", "units", "verdict", "weights"),
     "wire",
 }

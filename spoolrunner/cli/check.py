@@ -10,7 +10,7 @@ import click
 from spoolrunner import check as looks
 from spoolrunner import lock as locks
 from spoolrunner.check import Finding, Grade, Ground
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.errors import TryLater
 from spoolrunner.lock import Lock
 from spoolrunner.record import builtins
@@ -43,6 +43,7 @@ def check(ctx: click.Context, repair: bool, everything: bool, hashes: bool, as_j
     mended: list[Finding] = []
     with _alone(place) if repair else contextlib.nullcontext():
         if repair:
+            deeds.note(place, "check", "--repair")
             mended = list(looks.mend(_ground(ctx, place, everything, hashes)))
         ground = _ground(ctx, place, everything, hashes)
         found = looks.look(ground)

@@ -1,12 +1,13 @@
 """The verb `gc`: what has expired, and what belongs to nobody."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 
 import click
 
 from spoolrunner import lock
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.config import Config
 from spoolrunner.executor import Executor
 from spoolrunner.record import Record, builtins
@@ -42,8 +43,14 @@ def gc(ctx: click.Context, yes: bool, as_json: bool) -> None:
     """
     settings, place = build.config(ctx), build.rooms(ctx)
     storage = build.storage(settings)
-    found = [_expire(one, yes=yes) for one in retention.expired(settings, place, storage)]
-    found += [_clear(one, place, yes=yes) for one in _orphans(settings, place)]
+    expired = list(retention.expired(settings, place, storage))
+    left = _orphans(settings, place)
+    names = [*(str(one.path) for one in expired), *(one.name for one in left if one.clear)]
+    with (
+        deeds.making_room(place, "gc", "--yes", removes=names) if yes else contextlib.nullcontext()
+    ):
+        found = [_expire(one, yes=yes) for one in expired]
+        found += [_clear(one, place, yes=yes) for one in left]
     if as_json:
         click.echo(json.dumps(builtins(found), indent=1))
     else:

@@ -2,17 +2,18 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from spoolrunner import files
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.drop import check_identifier
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.record import builtins
-from spoolrunner.request import ERROR_ACTION, Status
+from spoolrunner.request import ERROR_ACTION, Request, Status
 from spoolrunner.spool import claims, find, orders, registry
 from spoolrunner.spool.rooms import Rooms
 
@@ -109,6 +110,7 @@ def cancel(ctx: click.Context, identifier: str, actions: tuple[str, ...]) -> Non
             f"The request {request.identifier} has no action {', '.join(sorted(unknown))}.",
             kind="unknown_action",
         )
+    _note(place, "cancel", request, actions)
     for action in actions or ("",):
         orders.give(place, "cancel", request.identifier, action)
     click.echo(f"asked to cancel {request.identifier} {' '.join(actions)}".rstrip())
@@ -125,7 +127,9 @@ def kill(ctx: click.Context, identifier: str) -> None:
     place = build.rooms(ctx)
     request = find.active(place, identifier)
     whole = identifier in request.identifier
-    for action in [""] if whole else [job.action for job in find.jobs_meant(request, identifier)]:
+    actions = [] if whole else [job.action for job in find.jobs_meant(request, identifier)]
+    _note(place, "kill", request, actions)
+    for action in actions or ("",):
         orders.give(place, "kill", request.identifier, action)
     click.echo(f"asked to kill {request.identifier}")
 
@@ -216,6 +220,11 @@ def show(ctx: click.Context, name: str) -> None:
 def _about(index: Any) -> dict[str, Any]:
     names = ("number", "name", "folder", "repo", "branch", "db")
     return {name: getattr(index, name) for name in names}
+
+
+def _note(place: Rooms, verb: str, request: Request, actions: Sequence[str]) -> None:
+    about = {"request": request.identifier, "workspace": request.workspace.name}
+    deeds.note(place, verb, request.identifier, *actions, **about)
 
 
 def _drop(place: Rooms, name: str, content: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from spoolrunner.runner.metrics import Metrics
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import flags, registry
+from spoolrunner.spool.audit import Trail
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 from spoolrunner.wake import Wake
@@ -57,7 +58,7 @@ class House:
         self.reporter = Reporter(self.rooms, self.config.report_outputs, store.next_sequence)
         if self.config.reports != "none":
             store.report = self.reporter.put
-        self.book = Book(store, self.wake.set)
+        self.book = Book(store, Trail(self.rooms), self.wake.set)
         self.heart = Heart(self.rooms, self.book, self.config.backend, self._metrics())
         self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)

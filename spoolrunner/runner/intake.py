@@ -5,25 +5,26 @@ ours in running/; only then is the claim unlinked. Everything of one round share
 Order and reasons: design, "Taking a request".
 """
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spoolrunner import drop
+from spoolrunner import audit, drop
+from spoolrunner.audit import Event
 from spoolrunner.errors import BadRequest, CannotExpand, SpoolrunnerError
 from spoolrunner.request import Request, Status, WorkspaceRef
-from spoolrunner.runner import clock, jobs
+from spoolrunner.runner import clock, jobs, rights
 from spoolrunner.runner.book import Book
 from spoolrunner.spool import claims, registry
 from spoolrunner.spool.claims import Claim
-from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox, Why
+from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox, Why, printable
 from spoolrunner.spool.rooms import Rooms
 
 log = logging.getLogger(__name__)
 
-JOB_SERVER = "job-server"
 AGAIN_S = 1.0
 DUPLICATE = BadRequest(
     "It is a request file of spoolrunner's own, and that request is known.", kind="duplicate"
@@ -61,9 +62,11 @@ class Intake:
         self._running = running
         self._open: list[Claim] | None = None
         self._fresh: dict[str, Request] = {}
+        self._events: list[Event] = []
 
     def take(self) -> Taken:
         found = self._inbox.look()
+        self._book.audit(list(_rejections(found)))
         stuck = [one for one in found if one.refuse and not self._refuse(one, one.refuse)]
         earlier = claims.left_over(self._rooms) if self._open is None else self._open
         self._open = None  # until all are dealt with: a full disk may stop us half-way
@@ -85,7 +88,7 @@ class Intake:
 
     def _deal(self, claimed: list[Claim]) -> Taken:
         taken, still_open, dealt = Taken(), [], []
-        self._fresh = {}
+        self._fresh, self._events = {}, []
         for claim in claimed:
             content = self._content(claim)
             if isinstance(content, Found) and content.wait:
@@ -94,6 +97,7 @@ class Intake:
             elif self._has_read(claim, content, taken):
                 dealt.append(claim)
         taken.new += self._fresh.values()
+        self._book.audit(self._events)
         self._book.store.save([*taken.new, *taken.grown])
         claims.drop_all(dealt)
         for request in taken.new:
@@ -124,6 +128,8 @@ class Intake:
                 raise content.refuse or NOT_REGULAR
             self._read(claim, content, taken)
         except SpoolrunnerError as error:
+            name = printable(claim.name)
+            self._book.audit([audit.reject(name, claim.token, claim.uid, error.kind)])
             kept = claims.reject(self._rooms, claim.path, claim.name, error, clock.now())
             log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
             return False
@@ -140,12 +146,13 @@ class Intake:
             asked = replace(
                 dropped,
                 identifier=dropped.identifier or claim.token,
-                source=_believed(claim, dropped.source),
+                source=rights.believed(claim, dropped.source),
             )
             self._check_backend(asked.backend)
             known = self._known(asked)
             if known is None:
                 request = self._new_or_failed(claim, asked, content)
+                self._events.append(audit.accept(request, claim.token))
                 self._fresh[request.identifier.lower()] = request
             else:
                 self._again(claim, asked, known, taken)
@@ -156,16 +163,19 @@ class Intake:
 
     def _register(self, claim: Claim, dropped: drop.Registration) -> None:
         if dropped.force:
-            _check_is_operator(claim, "Only the runner's user may redefine a workspace.")
-        number = registry.add(self._rooms, dropped.workspace, numbered=True, force=dropped.force)
-        log.info("workspace=%r registered number=%d", dropped.workspace.name, number)
+            rights.check_is_operator(claim, "Only the runner's user may redefine a workspace.")
+        about = dropped.workspace
+        event = audit.register(about, claim.token, claim.uid, force=dropped.force)
+        self._book.audit([event])
+        number = registry.add(self._rooms, about, numbered=True, force=dropped.force)
+        log.info("workspace=%r registered number=%d", about.name, number)
 
     def _ours(self, claim: Claim, request: Request, taken: Taken) -> None:
         """A request file of ours that lay in the inbox: back to the room its status names.
 
         It says what runs and what has run, so only the operator's hand is believed.
         """
-        _check_is_operator(claim, "Only the operator may put a request file back.")
+        rights.check_is_operator(claim, "Only the operator may put a request file back.")
         self._check_backend(request.backend)
         store = self._book.store
         request = store.returned(request, claim.path)
@@ -179,9 +189,11 @@ class Intake:
         elif store.read_done(request.identifier) is not None:
             raise DUPLICATE
         elif request.status.final:
+            self._book.audit([audit.put_back(request, claim.token, claim.uid)])
             store.readopt(request)
         else:
             registry.add(self._rooms, request.workspace, numbered=False)
+            self._events.append(audit.put_back(request, claim.token, claim.uid))
             self._fresh[request.identifier.lower()] = request
 
     def _known(self, asked: drop.Asked) -> Request | None:
@@ -198,7 +210,7 @@ class Intake:
                     "A request of that identifier ended here long ago.", kind="identifier_taken"
                 )
         if known is not None:
-            _check_same(asked, known, self._named(asked.workspace))
+            rights.check_same(asked, known, self._named(asked.workspace))
         return known
 
     def _new_or_failed(
@@ -211,11 +223,12 @@ class Intake:
             registry.add(self._rooms, workspace, numbered=False)
             return self._request(claim, asked, workspace, original)
         except BadRequest as error:
-            if asked.source != JOB_SERVER or isinstance(asked.workspace, int):
+            if asked.source != rights.JOB_SERVER or isinstance(asked.workspace, int):
                 raise
             request = self._request(claim, asked, asked.workspace, original)
             sequence = self._book.store.next_sequence()
             cause = CannotExpand(error.message, kind=error.kind, hint=error.hint)
+            self._events.append(audit.refuse(request, error.kind))
             request.jobs = [jobs.refused(request, sequence, cause)]
             request.expanded, request.status = True, Status.FAILED
             request.completed_at = clock.now()
@@ -255,45 +268,21 @@ class Intake:
             log.info("request=%s dropped again: known", known.identifier)
             return
         if claim.uid != known.uid:
-            _check_is_operator(claim, "Only who made a request, or the operator, may cancel it.")
+            rights.check_is_operator(
+                claim, "Only who made a request, or the operator, may cancel it."
+            )
+        self._events.append(audit.cancel(known, claim.token, claim.uid, asked.source, new))
         known.cancelled_actions.extend(new)
         if known.identifier.lower() not in self._fresh and known not in taken.grown:
             taken.grown.append(known)
 
 
-def _believed(claim: Claim, source: str) -> str:
-    """Anybody may write into the inbox that job-server sent it."""
-    if source == JOB_SERVER and claim.uid not in (0, os.geteuid()):
-        return "inbox"
-    return source
-
-
-def _check_is_operator(claim: Claim, message: str) -> None:
-    if claim.uid not in (0, os.geteuid()):
-        raise BadRequest(message, kind="not_allowed")
-
-
-def _check_same(asked: drop.Asked, known: Request, workspace: WorkspaceRef) -> None:
-    if asked.identifier != known.identifier:
-        raise BadRequest(
-            f"The identifier differs only in case from {known.identifier}.", kind="identifier_taken"
-        )
-    same = (
-        asked.backend == known.backend
-        and asked.sha in (None, known.sha, known.original.get("sha"))
-        and _same_actions(asked, known)
-        and asked.force_run_dependencies == known.force_run_dependencies
-        and workspace == known.workspace
-    )
-    if not same:
-        raise BadRequest(
-            f"The identifier {known.identifier} belongs to another request.",
-            kind="identifier_taken",
-            hint="Give it one of its own, or leave it out.",
-        )
-
-
-def _same_actions(asked: drop.Asked, known: Request) -> bool:
-    """A drop that only cancels need not repeat the actions."""
-    only_cancels = not asked.requested_actions and bool(asked.cancelled_actions)
-    return only_cancels or asked.requested_actions == known.requested_actions
+def _rejections(found: Sequence[Found]) -> Iterator[Event]:
+    """Of what can't even be claimed. Told again by another runner only if it is still there."""
+    for one in found:
+        if one.refuse:
+            with contextlib.suppress(FileNotFoundError):
+                about = os.lstat(one.path)
+                key = (about.st_ino, about.st_ctime_ns)
+                name = printable(one.path.name)
+                yield audit.reject(name, key, about.st_uid, one.refuse.kind)

@@ -34,7 +34,7 @@ ROOMS = (
     "workspaces",
     "board",
 )
-HIDDEN = (".claims", ".locks")
+HIDDEN = (".claims", ".locks", "audit")  # no group may look into these
 
 
 class Marker(Record, kw_only=True):
@@ -96,6 +96,10 @@ class Rooms:
     @property
     def workspaces(self) -> Path:
         return self.folder / "workspaces"
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / "audit"
 
     @property
     def recent(self) -> Path:

@@ -297,7 +297,7 @@ LIFE = (
     Step("check", _nothing, lambda place: ("check", "--repair")),
 )
 # These only look; a test watches that they change nothing in the spool.
-LOOKERS = ("status", "show", "logs", "validate", "graph", "images", "service")
+LOOKERS = ("status", "show", "logs", "validate", "graph", "images", "service", "audit")
 # Never near a spool; killed in tests/localrun.
 ELSEWHERE = ("local-run",)
 
