@@ -1,5 +1,6 @@
 """The audit as people read it: one line for each event, however wide the terminal is."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,3 +149,19 @@ def test_what_is_asked_for_is_what_is_shown(spool: Path) -> None:
     assert len(said(spool, "--workspace", "asthma").splitlines()) == 1 + 5
     assert said(spool, "--since", "1h") == "There is nothing of that in the audit.\n"
     assert "2026-11-26" in said(spool, "--since", "99999d")
+
+
+def test_verify_tells_the_last_hash_or_what_is_wrong(spool: Path) -> None:
+    (path,) = (spool / "audit").iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    last = hashlib.sha256(lines[-1].rstrip()).hexdigest()
+    assert said(spool, "--verify").splitlines() == [
+        "8 lines, and each holds the hash of the one before it.",
+        f"The last one's is {last}",
+    ]
+    path.write_bytes(b"".join([lines[0], *lines[2:-1], lines[-1][:9]]))
+    done = CliRunner().invoke(
+        group, ["audit", "--verify"], env={"SPOOL_DIR": str(spool)}, standalone_mode=False
+    )
+    assert done.return_value == 1
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [f"{path}:2", f"{path}:7"]
