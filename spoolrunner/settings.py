@@ -90,7 +90,7 @@ class Config:
     default_database_url: str = _secret("DEFAULT_DATABASE_URL",
         "the same for `db: default`", units.database_url)
     database_access_network: str = _of("DATABASE_ACCESS_NETWORK", units.network, "jobrunner-db",
-        "the engine's network for jobs that may use the database")
+        "the engine's network for jobs that may use the database; `service network` makes it")
     db_maintenance_command: str = _of("DB_MAINTENANCE_COMMAND", units.command, "",
         "asked whether the database is in maintenance: it ends well with `db-maintenance` as its "
         "last line, or with nothing said; `DATABASE_URL` is in its environment")

@@ -40,7 +40,10 @@ VERBS = {
     "archive": ("keep", "Pack a workspace's files into one, and delete them."),
     "unarchive": ("keep", "Bring an archived workspace back."),
     "backup": ("keep", "Copy the spool into one file while the service goes on."),
-    "service": ("units", "Print a systemd unit or a crontab line for this configuration."),
+    "service": (
+        "units",
+        "Print a systemd unit, a crontab line or a firewall for this configuration.",
+    ),
     "workspace": ("spool", "Register, list and show workspaces."),
     "check": ("check", "Is everything fit to run, does the spool hold together; --repair mends."),
 }

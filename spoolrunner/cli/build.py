@@ -179,8 +179,9 @@ def _check_network(settings: Config, place: Rooms) -> None:
             raise BadMachine(
                 f"The engine has no network {network!r}, by which jobs would reach the database.",
                 kind="no_network",
-                hint=f"Make it with `docker network create {network}`, let it lead nowhere but to"
-                " the database, or set DATABASE_ACCESS_NETWORK.",
+                hint="Make it with `spoolrunner service network | sudo sh`: that is"
+                f" `docker network create {network}`, and a firewall by which it leads to the"
+                " database alone. Or set DATABASE_ACCESS_NETWORK.",
             )
 
 

@@ -8,7 +8,8 @@ from spoolrunner.cli import build, confirm, deeds
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.index import WorkspaceIndex
-from spoolrunner.report.progress import Progress, size_words
+from spoolrunner.report.figures import size_words
+from spoolrunner.report.progress import Progress
 from spoolrunner.spool import find, registry
 from spoolrunner.spool.backup import Backup
 from spoolrunner.spool.rooms import Rooms

@@ -64,6 +64,20 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Used:
+    """What it used from its start to its end. None: the kernel did not tell.
+
+    cpu_s: processor time. memory_peak_bytes: the most that it held at once, with the files that the
+    kernel kept in memory for it. read_bytes, written_bytes: from and to disks.
+    """
+
+    cpu_s: float | None = None
+    memory_peak_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Exit:
     """It has ended and nothing of it runs any more.
 
@@ -77,6 +91,7 @@ class Exit:
     started_at: str
     finished_at: str
     image_id: str = ""
+    used: Used = Used()
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from spoolrunner.executor import (
     docker_words,
     engine_life,
 )
+from spoolrunner.executor.accounts import Accounts
 from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
@@ -63,6 +64,7 @@ class DockerExecutor:
         self._timeout_s = timeout_s
         self._idle: deque[APIClient] = deque()
         self._engine_info: dict[str, Any] = {}
+        self._accounts = Accounts()
         self._turns = [threading.Lock() for _ in range(256)]
 
     def start(self, launch: Launch) -> None:
@@ -84,6 +86,7 @@ class DockerExecutor:
         with self._engine() as engine:
             about = self._find(engine, name)
         found = Absent() if about is None else docker_words.look(about)
+        found = self._accounts.seen(name, about or {}, found)
         url = self._url or kwargs_from_env().get("base_url")
         return engine_life.judged(found, url, lambda: bool(self._info().get("LiveRestoreEnabled")))
 
@@ -141,6 +144,7 @@ class DockerExecutor:
         with self._engine() as engine, contextlib.suppress(NotFound):
             if self._find(engine, name):
                 _remove(engine, name)
+        self._accounts.forget(name)
 
     def names(self) -> list[str]:
         with self._engine() as engine:

@@ -178,6 +178,7 @@ class ProcessExecutor:
             "join": group.join,
             "oom_events": group.oom_events,
             "pids_max": group.pids_max,
+            "memory_peak": group.memory_peak,
         }
 
     def _rlimits(self, limits: Limits) -> dict[str, int]:

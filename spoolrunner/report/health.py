@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from spoolrunner.record import Record
+from spoolrunner.report.figures import size_words
 from spoolrunner.report.overview import Overview
-from spoolrunner.report.progress import size_words
 from spoolrunner.request import Code
 
 WELL, ATTENTION, NO_RUNNER = 0, 1, 4

@@ -5,11 +5,12 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from spoolrunner.report.figures import size_words
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 EVERY_S = 10.0
-UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 class Progress:
@@ -45,14 +46,6 @@ class Progress:
             self._said_s = time.monotonic()
             done, total = size_words(self._done_bytes), size_words(self._total_bytes)
             print(f"{self._what}: {done} of {total}", file=sys.stderr, flush=True)
-
-
-def size_words(size_bytes: float) -> str:
-    """50.1 GB; decimal, as disks are sold and `df -H` shows them."""
-    for unit_bytes, unit in UNITS:
-        if size_bytes >= unit_bytes:
-            return f"{size_bytes / unit_bytes:.1f} {unit}"
-    return f"{size_bytes:.0f} bytes"
 
 
 def _bar() -> "Bar":

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from spoolrunner.report.figures import size_words, took_words, used_words
 from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Overview
-from spoolrunner.report.progress import size_words
 from spoolrunner.request import Job, Request
 from spoolrunner.spool.board import ActiveJob
 from spoolrunner.spool.requests import Ended
@@ -120,6 +120,9 @@ def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
         image = job.image_id or "-"
         ran = f"{job.attempt}, {job.executor}, image {image}, exit {job.exit_code}"
         yield _line("attempt", ran)
+    if job.metrics:
+        yield _line("used", used_words(job.metrics))
+        yield _line("took", took_words(job.metrics))
     yield from _output_lines(job)
     if job.reference:
         yield _line("reference", job.reference)

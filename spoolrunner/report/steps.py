@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from spoolrunner.localrun import ActionRun, Planned, State
+from spoolrunner.report.figures import time_words
 
 AGAIN = "Stopping what still runs, without grace."
 STOPPING = "Stopping what runs. Interrupt again to stop it without grace."
@@ -63,7 +64,7 @@ def heading(plan: Planned) -> list[str]:
 
 def line(action: ActionRun, width: int) -> str:
     """An action and what is true of it, in columns."""
-    elapsed = duration(action.elapsed_s(time.monotonic()) if action.state.final else None)
+    elapsed = time_words(action.elapsed_s(time.monotonic()) if action.state.final else None)
     text = f"{action.action:<{width}}  {action.state:<9}  {elapsed:>8}  {said(action)}"
     return text.rstrip()
 
@@ -78,16 +79,6 @@ def said(action: ActionRun) -> str:
         count = len(action.outputs)
         return ("1 output" if count == 1 else f"{count} outputs") + note
     return action.message
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
 
 
 def now() -> str:

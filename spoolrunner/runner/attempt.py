@@ -10,6 +10,7 @@ from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
 from spoolrunner.request import Code, Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
+from spoolrunner.runner.meter import Meter
 from spoolrunner.runner.results import End, Results
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause
@@ -102,7 +103,7 @@ class Attempt:
 
     def _wait(self) -> End | None:
         """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
-        gauge = self._results.gauge(self.name)
+        gauge, meter = self._results.gauge(self.name), Meter()
         while isinstance(look := self.executor.look(self.name), Running):
             told = self._job.cancel or self._job.interrupted or self.stopped_at_a_limit
             limit = None if told else self._limit_passed(gauge)
@@ -113,12 +114,13 @@ class Attempt:
             if told or limit:
                 self.executor.stop(self.name, self._house.config.stop_grace_s)
             else:
-                again_s = min(self._time_left_s(), gauge.look_again_s, LOOK_AGAIN_S)
+                meter.look(self.executor, self.name)
+                again_s = min(self._time_left_s(), gauge.look_again_s, meter.look_again_s)
                 self.executor.wait(self.name, max(again_s, 0))
         if isinstance(look, Absent) or self.interrupted:
             return None
         self._cut_short = self._is_cut_short(look)
-        return None if self._cut_short else End(look, self._cause(look))
+        return None if self._cut_short else End(look, self._cause(look), meter)
 
     def _limit_passed(self, gauge: Gauge) -> Code | None:
         if self._time_left_s() <= 0:

@@ -6,6 +6,7 @@ From the line's thread, through the mover; each note is flushed when the call re
 import errno
 import logging
 import traceback
+from typing import TypeGuard
 
 from spoolrunner import audit
 from spoolrunner.audit import Event, Start
@@ -13,12 +14,18 @@ from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.executor import Exit, Look, Running
 from spoolrunner.record import NEWER
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
-from spoolrunner.runner import clock
+from spoolrunner.runner import clock, meter
 from spoolrunner.runner.surroundings import Notes
 
 log = logging.getLogger(__name__)
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+# A disk's errors that are told in words of their own: none is the fault of a job.
+DISK = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "The server's disk is full."),
+    errno.EROFS: "The server's disk can't be written to.",
+    errno.EIO: "The server's disk fails.",
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "The server has too many files open."),
+}
 STOPPED = {
     Code.TIMED_OUT: "Stopped: it took too long.",
     Code.DISK_LIMIT: "Stopped: it wrote too much to disk.",
@@ -26,14 +33,23 @@ STOPPED = {
 
 
 class Diary:
-    """Every method that notes raises Stopping if the mover has stopped."""
+    """Every method that notes raises Stopping if the mover has stopped.
+
+    meets_bad_disk: was the last that was tried stopped by the disk?
+    """
 
     def __init__(self, book: Notes, request: Request, job: Job) -> None:
         self._book = book
         self._request = request
         self._job = job
+        self.meets_bad_disk = False
 
     def note(self, event: Event | None = None, /, **fields: object) -> None:
+        """Another step was done."""
+        self.meets_bad_disk = False
+        self._put(event, **fields)
+
+    def _put(self, event: Event | None = None, /, **fields: object) -> None:
         self._book.note(self._request, self._job, event, **fields)
 
     def starting(self, start: Start) -> None:
@@ -108,6 +124,7 @@ class Diary:
             outputs=outcome.outputs,
             unmatched_patterns=outcome.unmatched_patterns,
             reference=outcome.reference,
+            metrics=meter.with_publishing(outcome),
         )
 
     def trouble(self, error: Exception, wait_s: float, *, stuck: bool) -> None:
@@ -117,14 +134,17 @@ class Diary:
         """
         detail = error.detail if isinstance(error, SpoolrunnerError) else ""
         self._log(logging.WARNING, "tried again in %g s: %s %s", wait_s, error, detail)
+        self.meets_bad_disk = is_of_disk(error)
         if not self._job.active:
             return
         message = f"{_reason(error)} It is tried again in {wait_s:g} s."
         later = isinstance(error, SpoolrunnerError) and error.kind == NEWER
         if later or (stuck and self._job.phase is Phase.PUBLISHING):
-            self.note(status_code=Code.WAITING_ON_OPERATOR, status_message=message)
+            self._put(status_code=Code.WAITING_ON_OPERATOR, status_message=message)
+        elif self.meets_bad_disk and self._job.phase is Phase.WAITING:
+            self._put(status_code=Code.WAITING_ON_DISK, status_message=message)
         else:
-            self.note(status_message=message)
+            self._put(status_message=message)
 
     def failure(self, error: Exception) -> None:
         """The full story, under the reference that people are given."""
@@ -147,12 +167,18 @@ class Diary:
 
 def _reason(error: Exception) -> str:
     """In words that may be read outside."""
-    if is_full(error):
-        return "The server's disk is full."
+    if is_of_disk(error):
+        return DISK[error.errno or 0]
     if isinstance(error, SpoolrunnerError) and error.kind == NEWER:
         return "A later version of spoolrunner has been at it and has to finish it."
     return error.message if isinstance(error, TryLater) else "The server has trouble."
 
 
-def is_full(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in FULL
+def is_of_disk(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.errno in DISK
+
+
+def is_passing(error: Exception) -> bool:
+    """Of all that share the disk or the process, and nothing is damaged: it can be waited for,
+    however long. One place that can't be read (EIO) may stay so for ever."""
+    return is_of_disk(error) and error.errno != errno.EIO

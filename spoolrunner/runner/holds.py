@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from spoolrunner.request import Code, Job, Status
-from spoolrunner.spool import flags
 from spoolrunner.spool.flags import Flags
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ MESSAGES: dict[Code, str] = {
     Code.PAUSED: "The server is paused; the job starts when it goes on.",
     Code.WAITING_ON_REBOOT: "The server is about to be restarted; the job starts afterwards.",
     Code.WAITING_DB_MAINTENANCE: "The database is in maintenance; the job starts afterwards.",
+    Code.WAITING_ON_DISK: "Waiting for the server's disk, which fails another job just now.",
 }
 
 
@@ -30,15 +30,22 @@ def of_all(now: Flags) -> Code | None:
     return Code.PAUSED if now.paused else None
 
 
+def of_disk(lines: Collection["Line"]) -> Code | None:
+    """Why nothing may start: a quota or a failing device, which no number of free bytes tells."""
+    return Code.WAITING_ON_DISK if any(line.meets_bad_disk for line in lines) else None
+
+
 def of_database(now: Flags, job: Job) -> Code | None:
     """Why this job may not start."""
     held = now.db_maintenance and job.requires_db
     return Code.WAITING_DB_MAINTENANCE if held else None
 
 
-def interrupt(house: "House", lines: Collection["Line"], save: Callable[[], None]) -> None:
+def interrupt(
+    house: "House", now: Flags, lines: Collection["Line"], save: Callable[[], None]
+) -> None:
     """Stop what runs and must not. Mover's thread. save: make what has changed durable."""
-    to_stop = _to_stop(flags.flags(house.rooms), lines)
+    to_stop = _to_stop(now, lines)
     for line, code in to_stop:
         message = "Asked to stop; it starts again later."
         house.book.change(line.request, line.job, interrupted=code, status_message=message)

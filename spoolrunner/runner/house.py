@@ -20,8 +20,9 @@ from spoolrunner.runner.heart import Heart
 from spoolrunner.runner.metrics import Metrics
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
-from spoolrunner.spool import flags, registry
+from spoolrunner.spool import registry
 from spoolrunner.spool.audit import Trail
+from spoolrunner.spool.flags import Flags
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 from spoolrunner.wake import Wake
@@ -112,9 +113,9 @@ class House:
         control = self.rooms.control
         self.wake.watch([self.rooms.inbox, control, control / "cancel", control / "kill"])
 
-    def held_back(self) -> tuple[Code, str] | None:
+    def held_back(self, now: Flags) -> tuple[Code, str] | None:
         """Why no job may start now, or None."""
-        if held := holds.of_all(flags.flags(self.rooms)):
+        if held := holds.of_all(now):
             return held, holds.MESSAGES[held]
         if not self.storage_is_there():
             return Code.WAITING_ON_DISK, "Waiting for the server's storage, which is not there."
@@ -142,6 +143,11 @@ class House:
         """Do not start it again before that. From any thread."""
         with self._lock:
             self._holds_s[job.identifier] = time.monotonic() + for_s
+
+    def end_holds(self) -> None:
+        """Somebody says that things have changed, such as images that were loaded."""
+        with self._lock:
+            self._holds_s.clear()
 
     def is_held(self, job: Job) -> bool:
         return self._holds_s.get(job.identifier, 0) > time.monotonic()

@@ -18,7 +18,7 @@ from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status
 from spoolrunner.runner import clock, holds, launch
 from spoolrunner.runner.attempt import Attempt
 from spoolrunner.runner.book import Stopping
-from spoolrunner.runner.diary import Diary, is_full
+from spoolrunner.runner.diary import Diary, is_passing
 from spoolrunner.runner.results import Results
 from spoolrunner.runner.surroundings import Surroundings
 
@@ -59,6 +59,11 @@ class Line:
     def at_its_limit(self) -> bool:
         """It ends by itself, and would only come to the same limit again."""
         return self._attempt.stopped_at_a_limit
+
+    @property
+    def meets_bad_disk(self) -> bool:
+        """It is tried again until the disk lets it; meanwhile others had better not begin."""
+        return self._diary.meets_bad_disk
 
     @property
     def name(self) -> str:
@@ -109,7 +114,7 @@ class Line:
     def _may_pass(self, error: Exception, tries: int) -> bool:
         """An engine that is away, a full or absent disk: that may last for hours and is nobody's
         bug. And what a job of many hours made is not thrown away because it can't be published."""
-        if isinstance(error, TryLater) or is_full(error) or not self._house.storage_is_there():
+        if isinstance(error, TryLater) or is_passing(error) or not self._house.storage_is_there():
             return True
         if isinstance(error, BadMachine) and error.kind == NEWER:
             return True  # of a later version, which knows what to do with it

@@ -19,6 +19,7 @@ from spoolrunner.project import Project
 from spoolrunner.record import from_json, to_json
 from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
 from spoolrunner.runner import clock, launch
+from spoolrunner.runner.meter import Meter
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
 from spoolrunner.workspace import Collected, Gauge, Workspace
@@ -30,10 +31,11 @@ UNITS_S = ((3600, "h"), (60, "min"), (1, "s"))
 
 @dataclass(frozen=True)
 class End:
-    """How an attempt ended, and who ended it."""
+    """How an attempt ended, who ended it, and what was seen of it until then."""
 
     exit: Exit
     cause: Cause
+    meter: Meter
 
 
 class Results:
@@ -176,6 +178,7 @@ class Results:
     def _outcome(self, end: End, found: Collected) -> Outcome:
         result = verdict(self._ending(end), found.unmatched, found.kept_back, len(found.refused))
         failed = result.status is Status.FAILED
+        collected_at = clock.now()
         return Outcome(
             attempt=self._job.attempt,
             status=result.status,
@@ -184,12 +187,13 @@ class Results:
             exit_code=end.exit.status,
             image_id=end.exit.image_id,
             started_at=end.exit.started_at,
-            completed_at=clock.now(),
+            completed_at=collected_at,
             outputs=found.outputs,
             unmatched_patterns=found.unmatched,
             other_files=found.other_files,
             refused=found.refused,
             reference=self._reference() if failed else None,
+            metrics=end.meter.metrics(self._job, end.exit, collected_at),
         )
 
     def _ending(self, end: End) -> Ending:

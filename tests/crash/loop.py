@@ -67,10 +67,12 @@ class Disk:
         self.mount()
 
     def fill(self) -> None:
-        with (self.mounted / "fill").open("wb") as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(1 << 20))
-                file.flush()
+        """To the last block."""
+        with (self.mounted / "fill").open("wb", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(size)):
+                        os.fsync(file.fileno())
 
     def use_up_files(self) -> None:
         (self.mounted / "fill").mkdir()

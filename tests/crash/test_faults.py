@@ -13,7 +13,7 @@ from tests.crash.life import Life
 from tests.crash.loop import Disk, only_root
 from tests.crash.points import choose, rotating
 from tests.site import Site
-from tests.system.test_crash_points import QUICK, has_started
+from tests.system.test_crash_points import CHAIN, QUICK, has_started
 from tests.system.test_trouble import SOON
 
 EVERY = 260
@@ -33,13 +33,18 @@ def kind() -> str:
 
 
 @pytest.fixture
-def disk(tmp_path: Path, kind: str) -> Iterator[Disk]:
+def place() -> str:
+    return "spool"
+
+
+@pytest.fixture
+def disk(tmp_path: Path, kind: str, place: str) -> Iterator[Disk]:
     for path in (tmp_path, *tmp_path.parents):
         if path.name.startswith("pytest-") or path == tmp_path:
             path.chmod(0o755)
     if reason := only_root():
         pytest.skip(reason)
-    one = Disk(tmp_path / "image", tmp_path / "site" / "spool", kind)
+    one = Disk(tmp_path / "image", tmp_path / "site" / place, kind)
     one.mount()
     yield one
     assert one.unmount()
@@ -47,7 +52,10 @@ def disk(tmp_path: Path, kind: str) -> Iterator[Disk]:
 
 @pytest.fixture
 def site(disk: Disk) -> Iterator[Site]:
-    one = Site(disk.mounted.parent, MIN_FREE_DISK="8M")
+    storage = (
+        {} if disk.mounted.name == "spool" else {"HIGH_PRIVACY_STORAGE_BASE": str(disk.mounted)}
+    )
+    one = Site(disk.mounted.parent, MIN_FREE_DISK="8M", **storage)
     yield one
     one.close()
 
@@ -92,6 +100,32 @@ def test_on_a_full_disk_new_work_is_held_until_there_is_room(
     free(disk)
     site.finished(identifier)
     assert site.statuses(identifier) == {"first": "succeeded"}
+
+
+@pytest.mark.parametrize(("kind", "place"), [("btrfs", "storage")])
+def test_while_one_job_meets_a_full_disk_no_other_starts(site: Site, disk: Disk) -> None:
+    """A quota: the free bytes that the system tells of would let it."""
+    study = str(site.study({"project.yaml": CHAIN.replace("FIRST; echo x > a.csv", WAITS)}))
+    running = site.do("submit", study, "first").strip()
+    site.start()
+    site.until(lambda: list(disk.mounted.glob("volumes/sr-*/workspace/gate")))
+    disk.limit()
+    (gate,) = disk.mounted.glob("volumes/sr-*/workspace/gate")
+    gate.write_text("go\n")
+    site.until(lambda: "disk is full" in site.active(running)["jobs"][0]["status_message"])
+    other = site.do("submit", study, "first", "--workspace", "other").strip()
+    site.until(lambda: codes(site, other) == ["waiting_on_disk"])
+    disk.lift()
+    site.finished(running)
+    assert site.jobs(running)["first"]["attempt"] == 1
+    site.until(lambda: codes(site, other) == ["executing"])
+    site.close()
+    site.do("kill", other)
+    site.drain()
+    assert site.statuses(running) == {"first": "succeeded"}
+
+
+WAITS = "echo x > a.csv; mkfifo gate; read go < gate"
 
 
 def test_a_disk_that_becomes_read_only_under_a_job_loses_nothing(site: Site, disk: Disk) -> None:
