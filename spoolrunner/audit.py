@@ -148,6 +148,23 @@ def withdraw(request: Request) -> Event:
     )
 
 
+# --- of the runner itself
+
+
+def expire(paths: list[str]) -> Event:
+    """What is kept only so many days is about to be removed."""
+    return _of_runner("expire", identity("expire", *paths), {"removes": paths})
+
+
+def reload(settings: list[str], key: str) -> Event:
+    """Settings are about to be others: their names. key: what tells it from another time."""
+    return _of_runner("reload", identity("reload", key), {"settings": settings})
+
+
+def _of_runner(event: str, key: str, details: dict[str, Any]) -> Event:
+    return Event(event=event, id=key, uid=-1, source="runner", details=details)
+
+
 # --- of a job
 
 

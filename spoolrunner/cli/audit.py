@@ -79,6 +79,8 @@ def _verify(place: Rooms) -> int:
     if not all(line.follows for line in lines):
         return 1
     click.echo(f"{len(lines)} lines, and each holds the hash of the one before it.")
+    if lines and lines[0].event and lines[0].event.before:
+        click.echo("The first one's predecessor lies elsewhere.")
     if lines:
         click.echo(f"The last one's is {lines[-1].link}")
     return 0

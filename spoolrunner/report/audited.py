@@ -63,6 +63,15 @@ def _withdraw(event: Event) -> str:
     return f"{event.request}, by hand"
 
 
+def _expire(event: Event) -> str:
+    removed = _counted(len(event.details.get("removes", [])), "folder")
+    return f"{removed}, kept for as long as was set"
+
+
+def _reload(event: Event) -> str:
+    return f"settings: {', '.join(event.details.get('settings', []))}"
+
+
 def _start(event: Event) -> str:
     told = event.details
     parts = [str(told.get("image", "")).rpartition("/")[2], str(told.get("commit", ""))[:SHORT]]
@@ -97,6 +106,8 @@ SAID: dict[str, Callable[[Event], str]] = {
     "reject": _reject,
     "refuse": _refuse,
     "withdraw": _withdraw,
+    "expire": _expire,
+    "reload": _reload,
     "start": _start,
     "end": _end,
 }
