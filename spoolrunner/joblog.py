@@ -56,7 +56,7 @@ def _facts(made: Provenance, outcome: Outcome, message: str) -> str:
 
 def _table(found: dict[str, Output]) -> str:
     if not found:
-        return "outputs:\n  (no outputs)"
+        return "outputs:\n  (none at this level)"
     width = max(len(path) for path in found)
     rows = [f"  {path:<{width}}  - {found[path].level.value}" for path in sorted(found)]
     return "\n".join(["outputs:", *rows])

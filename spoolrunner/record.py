@@ -7,6 +7,7 @@ Knows: errors. The only module that knows msgspec.
 """
 
 import json
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +15,10 @@ import msgspec
 from spoolrunner.errors import BadMachine, BadRequest
 
 MAX_DEPTH = 32
+# A type is taken apart at its first use. Where a second thread comes upon it half-way msgspec 0.22
+# follows a null pointer (seen as a segmentation fault of a runner that had just started).
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_one_at_a_time = threading.Lock()
 NEWER = "newer_format"
 
 
@@ -51,7 +56,7 @@ def from_json(data: bytes, kind: type[R], name: str) -> R:
     """
     newest = _known_format(kind)
     try:
-        found = msgspec.json.decode(data, type=kind)
+        found: R = _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if newest and _format_of(data) > newest:
             raise _newer(name) from error
@@ -63,6 +68,13 @@ def from_json(data: bytes, kind: type[R], name: str) -> R:
     if newest and getattr(found, "format", 0) > newest:
         raise _newer(name)
     return found
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    with _one_at_a_time:
+        if kind not in _decoders:
+            _decoders[kind] = msgspec.json.Decoder(kind)
+        return _decoders[kind]
 
 
 def _known_format(kind: Any) -> int:
@@ -93,6 +105,7 @@ def _newer(name: str) -> BadMachine:
 
 def convert(value: object, kind: type[R]) -> R:
     """Turn parsed JSON into a record. Raises BadRequest saying which field is wrong and why."""
+    _decoder(kind)
     try:
         return msgspec.convert(value, type=kind)
     except msgspec.ValidationError as error:

@@ -55,6 +55,8 @@ class Code(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
     DISK_LIMIT = "disk_limit"
+    PIDS_LIMIT = "pids_limit"
+    LOG_LIMIT = "log_limit"
     CANCELLED_BY_USER = "cancelled_by_user"
     KILLED_BY_ADMIN = "killed_by_admin"
     STALE_CODELISTS = "stale_codelists"

@@ -201,7 +201,7 @@ class Git:
                 stderr=complaints,
                 start_new_session=True,  # no terminal to ask on, and one group to kill
             )
-        except OSError as error:
+        except (FileNotFoundError, PermissionError) as error:
             raise BadMachine(
                 "git can't be started.",
                 kind="no_git",

@@ -40,6 +40,7 @@ VERBS = {
     "archive": ("keep", "Pack a workspace's files into one, and delete them."),
     "unarchive": ("keep", "Bring an archived workspace back."),
     "backup": ("keep", "Copy the spool into one file while the service goes on."),
+    "import-jobrunner": ("jobrunner", "Take over what OpenSAFELY's job-runner left; dry at first."),
     "service": (
         "units",
         "Print a systemd unit, a crontab line or a firewall for this configuration.",
@@ -51,7 +52,7 @@ VERBS = {
 EPILOG = """\b
 Example:
   spoolrunner init
-  spoolrunner submit https://github.com/opensafely/study run_all --workspace asthma
+  spoolrunner submit https://github.com/opensafely/study run_all --wait
   spoolrunner run --drain
   spoolrunner status
 
@@ -126,7 +127,7 @@ def _as_ours(error: Exception) -> SpoolrunnerError:
         return BadMachine(
             "This user may not do that.",
             kind="no_permission",
-            hint="Do it as the runner's user.",
+            hint="Do it as the runner's user; who is in SPOOL_GROUP may ask for `status`.",
             detail=str(error),
         )
     if isinstance(error, OSError):

@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import click
 
@@ -12,6 +13,7 @@ from spoolrunner.config import Config
 from spoolrunner.executor import Executor
 from spoolrunner.record import Record, builtins
 from spoolrunner.report import stdout
+from spoolrunner.report.progress import Progress
 from spoolrunner.report.sheet import Block, Cell, Line, Table
 from spoolrunner.runner import orphans, retention
 from spoolrunner.runner.orphans import Orphan
@@ -46,11 +48,17 @@ def gc(ctx: click.Context, yes: bool, as_json: bool) -> None:
     expired = list(retention.expired(settings, place, storage))
     left = _orphans(settings, place)
     names = [*(str(one.path) for one in expired), *(one.name for one in left if one.clear)]
+    steps: list[Callable[..., Found]] = [partial(_expire, one) for one in expired]
+    steps += [partial(_clear, one, place) for one in left]
+    found = []
     with (
-        deeds.making_room(place, "gc", "--yes", removes=names) if yes else contextlib.nullcontext()
+        deeds.making_room(place, "gc", "--yes", removes=names) if yes else contextlib.nullcontext(),
+        Progress("removing" if yes else "looking", "folders and containers") as progress,
     ):
-        found = [_expire(one, yes=yes) for one in expired]
-        found += [_clear(one, place, yes=yes) for one in left]
+        progress.expect(len(steps))
+        for step in steps:
+            found.append(step(yes=yes))
+            progress.add()
     if as_json:
         click.echo(json.dumps(builtins(found), indent=1))
     else:

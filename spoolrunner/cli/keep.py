@@ -7,8 +7,9 @@ import click
 from spoolrunner.cli import build, confirm, deeds
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadInput, TryLater
+from spoolrunner.figures import size_words
+from spoolrunner.headway import UNHEARD
 from spoolrunner.index import WorkspaceIndex
-from spoolrunner.report.figures import size_words
 from spoolrunner.report.progress import Progress
 from spoolrunner.spool import find, registry
 from spoolrunner.spool.backup import Backup
@@ -29,11 +30,11 @@ def archive(ctx: click.Context, workspace: str, yes: bool) -> None:
     place = build.rooms(ctx)
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
-    size_bytes = Archive(storage, index.folder, _unheard).size_bytes()
+    size_bytes = Archive(storage, index.folder, UNHEARD).size_bytes()
     confirm.ask(f"Archive {workspace}, {size_words(size_bytes)}, and delete its files?", yes=yes)
     deeds.note(place, "archive", index.name, workspace=index.name)
-    with Progress(f"archiving {workspace}", 2 * size_bytes) as progress:
-        packed = Archive(storage, index.folder, progress.add)
+    with Progress(f"archiving {workspace}") as progress:
+        packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
             _refuse_active(place, index)
@@ -52,8 +53,8 @@ def unarchive(ctx: click.Context, workspace: str) -> None:
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
     deeds.note(place, "unarchive", index.name, workspace=index.name)
-    with Progress(f"unarchiving {workspace}", 0) as progress:
-        packed = Archive(storage, index.folder, progress.add)
+    with Progress(f"unarchiving {workspace}") as progress:
+        packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
             packed.take_out()
@@ -74,7 +75,8 @@ def backup(ctx: click.Context, file: Path) -> None:
     """
     place = build.rooms(ctx)
     deeds.note(place, "backup", str(file.absolute()))
-    made = Backup(place).write(file.absolute())
+    with Progress("backup", "files") as progress:
+        made = Backup(place, progress).write(file.absolute())
     click.echo(f"{made} files of {place.folder} are in {file.absolute()}")
 
 
@@ -101,7 +103,3 @@ def _refuse_active(place: Rooms, index: WorkspaceIndex) -> None:
             kind="workspace_active",
             hint="Wait for their end, or cancel them.",
         )
-
-
-def _unheard(read_bytes: int) -> None:
-    """Nobody waits for this one."""

@@ -24,14 +24,15 @@ OF_THE_PROCESS = ("SPOOLRUNNER_ENV", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER
 USUAL_PORTS = {"mssql": 1433, "mysql": 3306, "postgresql": 5432, "presto": 8080, "trino": 8080}
 
 
-@click.group()
+@click.group(epilog="Example: spoolrunner service systemd")
 def service() -> None:
     """Print what starts spoolrunner on this machine, for the configuration as it is now."""
 
 
 @service.command(
     epilog="\b\nExample:\n  spoolrunner service systemd --into /etc/systemd/system\n"
-    "  systemctl enable --now spoolrunner"
+    "  systemctl enable --now spoolrunner",
+    short_help="A hardened unit, restarted by a watchdog when it hangs.",
 )
 @click.option(
     "--drain",
@@ -63,7 +64,10 @@ def cron(ctx: click.Context) -> None:
     click.echo(unit_files.crontab(_service(ctx)))
 
 
-@service.command(epilog="Example: spoolrunner service network | sudo sh")
+@service.command(
+    epilog="Example: spoolrunner service network | sudo sh",
+    short_help="A script for root: the databases' network, fenced in.",
+)
 @click.pass_context
 def network(ctx: click.Context) -> None:
     """A script for root: the databases' network, and a firewall that lets it lead nowhere else."""

@@ -112,10 +112,19 @@ Look = Running | Exit | Absent
 
 @dataclass(frozen=True)
 class Usage:
-    """What a running job uses. cpu_s: processor time since it began."""
+    """What a running job uses. cpu_s: processor time since it began. pids: with its threads."""
 
     cpu_s: float
     memory_bytes: int
+    pids: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """A job's first process, as the machine that runs it sees it."""
+
+    pid: int
+    argv: tuple[str, ...]
 
 
 class Images(Protocol):
@@ -152,6 +161,12 @@ class Executor(Protocol):
 
     def usage(self, name: str) -> Usage | None:
         """What it uses now; None if it does not run, or that can't be known."""
+
+    def process(self, name: str) -> Process | None:
+        """Its first process; None if it does not run."""
+
+    def said_bytes(self, name: str) -> int:
+        """How much it has said so far, what was cut out included; at least that."""
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Write what it said to path, at most limit_bytes: head and tail, saying what was cut."""

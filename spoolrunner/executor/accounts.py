@@ -44,6 +44,7 @@ class Accounts:
         self._lock = threading.Lock()
         self._by_name: dict[str, _Account] = {}
         self._by_descriptor: dict[int, _Account] = {}
+        self._is_read = False
 
     def seen(self, name: str, about: dict[str, Any], look: Look) -> Look:
         """The same look; of a container that has ended, with what it used. about: as inspected."""
@@ -56,8 +57,9 @@ class Accounts:
         with self._lock:
             if name in self._by_name or not (account := _opened(container_id, pid)):
                 return
-            if not self._by_name:
+            if not self._is_read:
                 threading.Thread(target=self._read_all, name="accounts", daemon=True).start()
+                self._is_read = True
             self._by_name[name] = self._by_descriptor[account.events] = account
             self._poll.register(account.events, select.EPOLLPRI)
 

@@ -8,6 +8,7 @@ Knows: errors, executor.
 """
 
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -43,7 +44,10 @@ class ControlGroups:
 
     @functools.cached_property
     def controllers(self) -> frozenset[str]:
-        """Those that can be used here: each was tried by making a group and setting a limit."""
+        """Those that can be used here: each was tried by making a group and setting a limit.
+
+        Raises TryLater if that can't be tried now.
+        """
         return frozenset(name for name in CONTROLLERS if self._works(name))
 
     def make(self, name: str, limits: Limits) -> Group:
@@ -72,14 +76,17 @@ class ControlGroups:
         probe = f".probe-{os.getpid()}"
         folder = self._folder(controller, probe)
         tiny = Limits(cpus=1, memory_bytes=1 << 30, pids=64)
-        with contextlib.suppress(OSError):
+        try:
             self._enable(controller)
             folder.mkdir(parents=True, exist_ok=True)
             for file, value in self._settings(controller, tiny):
                 (folder / file).write_text(value)
             folder.rmdir()
-            return True
-        return False
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # our own trouble
+                raise TryLater("Control groups can't be tried now.", detail=str(error)) from error
+            return False
+        return True
 
     def _enable(self, controller: str) -> None:
         """Version 2 only: a group has those controllers that each group above it passes on."""

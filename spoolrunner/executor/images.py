@@ -6,6 +6,7 @@ run, otherwise it is handed to the image's command.
 Knows: executor (the contract), errors, files.
 """
 
+import errno
 import fnmatch
 import functools
 import hashlib
@@ -21,6 +22,8 @@ from spoolrunner.errors import Refused
 from spoolrunner.executor import Image
 
 Commands = Mapping[str, Sequence[str]]
+
+NOT_A_FILE = (errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.EACCES)
 
 # An empty command is an image without an entry point: the first argument must be a program.
 DEFAULT_COMMANDS: Commands = MappingProxyType(
@@ -112,7 +115,9 @@ def _program(word: str, folder: Path) -> str:
 def _begins_as_program(path: Path) -> bool:
     try:
         start, _ = files.read_regular(path, 4)
-    except OSError:
+    except OSError as error:
+        if error.errno not in NOT_A_FILE:
+            raise
         return False
     return start.startswith((b"#!", b"\x7fELF"))
 

@@ -91,7 +91,8 @@ def keep(launch: dict[str, Any]) -> None:
     job.end(log)
     ended = {"status": job.status, "reason": out_of_memory(launch["oom_events"])}
     times = {"started_at": started_at, "finished_at": now(), "image_id": launch["image_id"]}
-    said = {"format": FORMAT, **ended, **times, "used": used(launch["memory_peak"])}
+    # a runner of before an upgrade, still alive, does not name the group's peak
+    said = {"format": FORMAT, **ended, **times, "used": used(launch.get("memory_peak", ""))}
     insist(lambda: record("status", said))
 
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from spoolrunner.errors import TryLater
 from spoolrunner.executor.images import PATH
 
 WORKSPACE = "/workspace"
@@ -42,7 +43,10 @@ class Sandbox:
 
     @functools.cached_property
     def usable(self) -> bool:
-        """Found out once, by running the interpreter in it as an unprivileged user."""
+        """Found out once, by running the interpreter in it as an unprivileged user.
+
+        Raises TryLater if it can't be tried now: that is no answer.
+        """
         if not self._bubblewrap:
             return False
         user = (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
@@ -53,8 +57,8 @@ class Sandbox:
             done = subprocess.run(
                 command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False
             )
-        except (OSError, subprocess.TimeoutExpired):
-            return False
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise TryLater("The sandbox can't be tried now.", detail=str(error)) from error
         return done.returncode == 0
 
     def argv(self, options: int, user: tuple[int, int], command: Sequence[str]) -> list[str]:

@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from spoolrunner.figures import time_words
 from spoolrunner.localrun import ActionRun, Planned, State
 from spoolrunner.report import steps
-from spoolrunner.report.figures import time_words
 from spoolrunner.request import Code
 
 STYLES = {

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from spoolrunner.figures import time_words
 from spoolrunner.localrun import ActionRun, Missing, Result, State
-from spoolrunner.report.figures import time_words
 from spoolrunner.report.sheet import Block, Cell, Line
 from spoolrunner.request import Code
 

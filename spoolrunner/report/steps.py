@@ -4,9 +4,10 @@ import time
 from datetime import UTC, datetime
 from types import TracebackType
 
+from spoolrunner.figures import time_words
 from spoolrunner.localrun import ActionRun, Planned, State
-from spoolrunner.report.figures import time_words
 
+EVERY_S = 10.0  # between lines of one action that goes on with the same
 AGAIN = "Stopping what still runs, without grace."
 STOPPING = "Stopping what runs. Interrupt again to stop it without grace."
 
@@ -18,6 +19,7 @@ class Lines:
         self._timestamps = timestamps
         self._width = 0
         self._told: dict[str, tuple[State, str]] = {}
+        self._told_s: dict[str, float] = {}
 
     def __enter__(self) -> "Lines":
         return self
@@ -39,10 +41,13 @@ class Lines:
                 self.changed(one)
 
     def changed(self, action: ActionRun) -> None:
-        """The steps of one that runs are not worth a line each."""
-        news = (action.state, action.message)
-        if self._told.get(action.action) != news:
+        """The steps of one that runs are not worth a line each, but something that lasts is one
+        now and then."""
+        news, now_s = (action.state, action.message), time.monotonic()
+        lasts = action.headway and now_s - self._told_s.get(action.action, now_s) >= EVERY_S
+        if self._told.get(action.action) != news or lasts:
             self._print(line(action, self._width))
+            self._told_s[action.action] = now_s
         self._told[action.action] = news
 
     def stopping(self, *, again: bool) -> None:
@@ -78,7 +83,7 @@ def said(action: ActionRun) -> str:
         note = f", {kept} not fit for release" if kept else ""
         count = len(action.outputs)
         return ("1 output" if count == 1 else f"{count} outputs") + note
-    return action.message
+    return action.message or action.headway
 
 
 def now() -> str:

@@ -51,6 +51,7 @@ class Book:
         self._told: queue.SimpleQueue[tuple[Callable[[], None], threading.Event]] = (
             queue.SimpleQueue()
         )
+        self._heard: list[tuple[Callable[[], None], threading.Event]] = []
         self._unsaved: list[threading.Event] = []
         self._stopped = threading.Event()
 
@@ -93,10 +94,15 @@ class Book:
         self.tell(change)
 
     def hear(self) -> None:
-        """Make the changes that threads have told. Mover's thread, as everything below."""
-        while not self._told.empty():
-            change, flushed = self._told.get()
+        """Make the changes that threads have told. Mover's thread, as everything below.
+
+        One for which the disk fails is made again next time: who told it waits for that.
+        """
+        while self._heard or not self._told.empty():
+            self._heard = self._heard or [self._told.get()]
+            change, flushed = self._heard[0]
             change()
+            self._heard.clear()
             self._unsaved.append(flushed)
 
     def change(self, request: Request, job: Job, **fields: object) -> None:

@@ -29,6 +29,8 @@ DISK = {
 STOPPED = {
     Code.TIMED_OUT: "Stopped: it took too long.",
     Code.DISK_LIMIT: "Stopped: it wrote too much to disk.",
+    Code.PIDS_LIMIT: "Stopped: it ran too many processes.",
+    Code.LOG_LIMIT: "Stopped: it said too much.",
 }
 
 

@@ -16,6 +16,7 @@ from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner import holds, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
+from spoolrunner.runner.headways import Headways
 from spoolrunner.runner.heart import Heart
 from spoolrunner.runner.metrics import Metrics
 from spoolrunner.runner.reading import Reader
@@ -28,6 +29,7 @@ from spoolrunner.spool.rooms import Rooms
 from spoolrunner.wake import Wake
 from spoolrunner.workspace import Storage, Workspace
 
+HEADWAY_EVERY_S = 2.0
 READERS = 4
 STOPPERS = 8
 MIN_FREE_FILES = 1000  # a study has hundreds, each laid out for each of its jobs
@@ -46,6 +48,7 @@ class House:
     book: Book = field(init=False)
     reporter: Reporter = field(init=False)
     heart: Heart = field(init=False)
+    headways: Headways = field(init=False)
     reader: Reader = field(init=False)
     readers: Crew = field(init=False)
     stoppers: Crew = field(init=False)
@@ -60,7 +63,11 @@ class House:
         if self.config.reports != "none":
             store.report = self.reporter.put
         self.book = Book(store, Trail(self.rooms), self.wake.set)
-        self.heart = Heart(self.rooms, self.book, self.config.backend, self._metrics())
+        self.headways = Headways(HEADWAY_EVERY_S)
+        self.headways.changed = lambda job: self.wake.set()
+        self.heart = Heart(
+            self.rooms, self.book, self.config.backend, self._metrics(), self.headways
+        )
         self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)
         self.stoppers = Crew("stopper", STOPPERS)

@@ -5,10 +5,8 @@ ours in running/; only then is the claim unlinked. Everything of one round share
 Order and reasons: design, "Taking a request".
 """
 
-import contextlib
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,11 +14,11 @@ from spoolrunner import audit, drop
 from spoolrunner.audit import Event
 from spoolrunner.errors import BadRequest, CannotExpand, SpoolrunnerError
 from spoolrunner.request import Request, Status, WorkspaceRef
-from spoolrunner.runner import clock, jobs, rights
+from spoolrunner.runner import authority, clock, jobs, rejecting
 from spoolrunner.runner.book import Book
 from spoolrunner.spool import claims, registry
 from spoolrunner.spool.claims import Claim
-from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox, Why, printable
+from spoolrunner.spool.inbox import NOT_REGULAR, Found, Inbox, Why
 from spoolrunner.spool.rooms import Rooms
 
 log = logging.getLogger(__name__)
@@ -61,50 +59,47 @@ class Intake:
         self._inbox = inbox
         self._running = running
         self._open: list[Claim] | None = None
+        self._taken = Taken()
         self._fresh: dict[str, Request] = {}
         self._events: list[Event] = []
 
     def take(self) -> Taken:
         found = self._inbox.look()
-        self._book.audit(list(_rejections(found)))
-        stuck = [one for one in found if one.refuse and not self._refuse(one, one.refuse)]
+        stuck = rejecting.from_inbox(self._rooms, self._book, found)
         earlier = claims.left_over(self._rooms) if self._open is None else self._open
         self._open = None  # until all are dealt with: a full disk may stop us half-way
         claimed, unmoved = claims.take(self._rooms, [one for one in found if one.take])
-        taken = self._deal([*earlier, *claimed])
-        taken.left += [one for one in found if one.wait is not None]
-        taken.left += [self._inbox.stuck(one) for one in (*stuck, *unmoved)]
-        return taken
+        left = self._deal([*earlier, *claimed])
+        left += [one for one in found if one.wait is not None]
+        left += [self._inbox.stuck(one) for one in (*stuck, *unmoved)]
+        taken, self._taken = self._taken, Taken()
+        return replace(taken, left=left)
 
-    def _refuse(self, found: Found, error: BadRequest) -> bool:
-        """False if it can't be moved away."""
-        try:
-            kept = claims.reject(self._rooms, found.path, found.path.name, error, clock.now())
-        except FileNotFoundError:
-            return True  # whoever dropped it took it away again
-        if kept is not None:
-            log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
-        return kept is not None
-
-    def _deal(self, claimed: list[Claim]) -> Taken:
-        taken, still_open, dealt = Taken(), [], []
-        self._fresh, self._events = {}, []
+    def _deal(self, claimed: list[Claim]) -> list[Found]:
+        """Those that are still being written. What is taken is kept, should the disk fail then, for
+        the next round: its claims may be gone by that time."""
+        left, still_open, dealt = [], [], []
+        self._fresh = {}
         for claim in claimed:
             content = self._content(claim)
             if isinstance(content, Found) and content.wait:
                 still_open.append(claim)
-                taken.left.append(content)
-            elif self._has_read(claim, content, taken):
+                left.append(content)
+            elif self._has_read(claim, content):
                 dealt.append(claim)
-        taken.new += self._fresh.values()
-        self._book.audit(self._events)
-        self._book.store.save([*taken.new, *taken.grown])
+        self._save(list(self._fresh.values()))
         claims.drop_all(dealt)
-        for request in taken.new:
+        self._open = still_open
+        return left
+
+    def _save(self, new: list[Request]) -> None:
+        self._book.audit(self._events)
+        self._events = []
+        self._book.store.save([*new, *self._taken.grown])
+        for request in new:
             self._book.add(request)
             log.info("request=%s accepted workspace=%s", request.identifier, request.workspace.name)
-        self._open = still_open
-        return taken
+        self._taken.new += new
 
     def _content(self, claim: Claim) -> dict[str, Any] | Found:
         """What it says; or why it is read later: it was opened again between our look and our
@@ -121,32 +116,29 @@ class Intake:
         others = (one for one in self._running() if one is not now)
         return any(one.identifier.lower() == identifier.lower() for one in others)
 
-    def _has_read(self, claim: Claim, content: dict[str, Any] | Found, taken: Taken) -> bool:
+    def _has_read(self, claim: Claim, content: dict[str, Any] | Found) -> bool:
         """Do what a claim says. False: it was put aside."""
         try:
             if isinstance(content, Found):
                 raise content.refuse or NOT_REGULAR
-            self._read(claim, content, taken)
+            self._read(claim, content)
         except SpoolrunnerError as error:
-            name = printable(claim.name)
-            self._book.audit([audit.reject(name, claim.token, claim.uid, error.kind)])
-            kept = claims.reject(self._rooms, claim.path, claim.name, error, clock.now())
-            log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
+            rejecting.of_claim(self._rooms, self._book, claim, error)
             return False
         return True
 
-    def _read(self, claim: Claim, content: dict[str, Any], taken: Taken) -> None:
+    def _read(self, claim: Claim, content: dict[str, Any]) -> None:
         """Raises BadRequest; BadMachine for a torn file of ours that it has to do with."""
         dropped = drop.read(content)
         if isinstance(dropped, drop.Registration):
             self._register(claim, dropped)
         elif isinstance(dropped, drop.Ours):
-            self._ours(claim, dropped.request, taken)
+            self._ours(claim, dropped.request)
         else:
             asked = replace(
                 dropped,
                 identifier=dropped.identifier or claim.token,
-                source=rights.believed(claim, dropped.source),
+                source=authority.source(claim, dropped.source),
             )
             self._check_backend(asked.backend)
             known = self._known(asked)
@@ -155,7 +147,7 @@ class Intake:
                 self._events.append(audit.accept(request, claim.token))
                 self._fresh[request.identifier.lower()] = request
             else:
-                self._again(claim, asked, known, taken)
+                self._again(claim, asked, known)
 
     def _check_backend(self, backend: str) -> None:
         if backend != self._backend:
@@ -163,19 +155,19 @@ class Intake:
 
     def _register(self, claim: Claim, dropped: drop.Registration) -> None:
         if dropped.force:
-            rights.check_is_operator(claim, "Only the runner's user may redefine a workspace.")
+            authority.check_is_operators(claim, "Only the runner's user may redefine a workspace.")
         about = dropped.workspace
         event = audit.register(about, claim.token, claim.uid, force=dropped.force)
         self._book.audit([event])
         number = registry.add(self._rooms, about, numbered=True, force=dropped.force)
         log.info("workspace=%r registered number=%d", about.name, number)
 
-    def _ours(self, claim: Claim, request: Request, taken: Taken) -> None:
+    def _ours(self, claim: Claim, request: Request) -> None:
         """A request file of ours that lay in the inbox: back to the room its status names.
 
         It says what runs and what has run, so only the operator's hand is believed.
         """
-        rights.check_is_operator(claim, "Only the operator may put a request file back.")
+        authority.check_is_operators(claim, "Only the operator may put a request file back.")
         self._check_backend(request.backend)
         store = self._book.store
         request = store.returned(request, claim.path)
@@ -185,7 +177,7 @@ class Intake:
         if active is not None:
             # Moved here while it runs: what we know is newer, and is written again.
             store.forget(active)
-            taken.grown.append(active)
+            self._taken.grown.append(active)
         elif store.read_done(request.identifier) is not None:
             raise DUPLICATE
         elif request.status.final:
@@ -210,7 +202,7 @@ class Intake:
                     "A request of that identifier ended here long ago.", kind="identifier_taken"
                 )
         if known is not None:
-            rights.check_same(asked, known, self._named(asked.workspace))
+            drop.check_same(asked, known, self._named(asked.workspace))
         return known
 
     def _new_or_failed(
@@ -223,7 +215,7 @@ class Intake:
             registry.add(self._rooms, workspace, numbered=False)
             return self._request(claim, asked, workspace, original)
         except BadRequest as error:
-            if asked.source != rights.JOB_SERVER or isinstance(asked.workspace, int):
+            if asked.source != authority.JOB_SERVER or isinstance(asked.workspace, int):
                 raise
             request = self._request(claim, asked, asked.workspace, original)
             sequence = self._book.store.next_sequence()
@@ -261,28 +253,17 @@ class Intake:
     def _named(self, given: WorkspaceRef | int) -> WorkspaceRef:
         return registry.numbered(self._rooms, given) if isinstance(given, int) else given
 
-    def _again(self, claim: Claim, asked: drop.Asked, known: Request, taken: Taken) -> None:
+    def _again(self, claim: Claim, asked: drop.Asked, known: Request) -> None:
         """A known request dropped again: only new cancellations count."""
         new = [name for name in asked.cancelled_actions if name not in known.cancelled_actions]
         if not new or known.status.final:
             log.info("request=%s dropped again: known", known.identifier)
             return
         if claim.uid != known.uid:
-            rights.check_is_operator(
+            authority.check_is_operators(
                 claim, "Only who made a request, or the operator, may cancel it."
             )
         self._events.append(audit.cancel(known, claim.token, claim.uid, asked.source, new))
         known.cancelled_actions.extend(new)
-        if known.identifier.lower() not in self._fresh and known not in taken.grown:
-            taken.grown.append(known)
-
-
-def _rejections(found: Sequence[Found]) -> Iterator[Event]:
-    """Of what can't even be claimed. Told again by another runner only if it is still there."""
-    for one in found:
-        if one.refuse:
-            with contextlib.suppress(FileNotFoundError):
-                about = os.lstat(one.path)
-                key = (about.st_ino, about.st_ctime_ns)
-                name = printable(one.path.name)
-                yield audit.reject(name, key, about.st_uid, one.refuse.kind)
+        if known.identifier.lower() not in self._fresh and known not in self._taken.grown:
+            self._taken.grown.append(known)

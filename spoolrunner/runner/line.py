@@ -18,7 +18,7 @@ from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status
 from spoolrunner.runner import clock, holds, launch
 from spoolrunner.runner.attempt import Attempt
 from spoolrunner.runner.book import Stopping
-from spoolrunner.runner.diary import Diary, is_passing
+from spoolrunner.runner.diary import Diary, is_of_disk, is_passing
 from spoolrunner.runner.results import Results
 from spoolrunner.runner.surroundings import Surroundings
 
@@ -120,7 +120,8 @@ class Line:
             return True  # of a later version, which knows what to do with it
         if self.job.phase is Phase.PUBLISHING:
             return isinstance(error, OSError)
-        most = MOST_TRIES if self.job.active else 1  # the rest is found by the sweep
+        # what else can't be cleared away is found by the sweep
+        most = MOST_TRIES if self.job.active or is_of_disk(error) else 1
         return isinstance(error, OSError) and tries < most
 
     def _walk(self) -> None:

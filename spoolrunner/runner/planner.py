@@ -104,14 +104,13 @@ class Planner:
         except Stopping:
             return
 
-    def plan_all(self) -> list[Request]:
+    def plan_all(self) -> Iterator[Request]:
         """Plan every request that has been read, first come first planned in a workspace.
 
-        Returns those that have jobs now.
+        Yields each as soon as it has jobs: for the next one the disk may fail.
         """
         self._read_delayed()
         held: set[str] = set()
-        planned = []
         for request in [one for one in self._book.requests.values() if not one.expanded]:
             if request.cancel:
                 self._refuse(request, CANCELLED[request.cancel])
@@ -119,8 +118,7 @@ class Planner:
                 held.add(request.workspace.name)
             elif request.workspace.name not in held:
                 self._expand(request, self._readings[request.identifier])
-                planned.append(request)
-        return planned
+                yield request
 
     def _read_delayed(self) -> None:
         now_s = time.monotonic()

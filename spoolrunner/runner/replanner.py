@@ -60,13 +60,17 @@ class Replanner:
             workspace = self._house.workspace(request.workspace.name)
             reading = self._house.reader.read(request, workspace.look)
         except (TryLater, OSError):
-            time.sleep(RETRY_S)
-            self._house.readers.do(partial(self._read, waiters))
+            self._read_later(waiters)
         except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to be told
             log.warning("request=%s can't be planned again: %r", request.identifier, error)
             self._tell(request, lambda: self._waiting.failed.extend(waiters))
         else:
             self._tell(request, lambda: self._replan(waiters, reading))
+
+    def _read_later(self, waiters: list[Waiter]) -> None:
+        """In a thread."""
+        time.sleep(RETRY_S)
+        self._house.readers.do(partial(self._read, waiters))
 
     def _tell(self, request: Request, change: Callable[[], None]) -> None:
         def both() -> None:
@@ -83,6 +87,11 @@ class Replanner:
         request = waiters[0][0]
         try:
             moved = self._adopt(request, reading, [need.job for _, _, need in waiters])
+        except OSError as error:
+            log.error("request=%s is planned again in a while: %s", request.identifier, error)
+            self._under_way += 1
+            self._house.readers.do(partial(self._read_later, waiters))
+            return
         except Exception:
             log.exception("request=%s can't be planned again: this is our bug", request.identifier)
             self._waiting.failed.extend(waiters)

@@ -13,6 +13,7 @@ from spoolrunner import files, release
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, SpoolrunnerError
 from spoolrunner.executor import Executor, Exit, Launch
+from spoolrunner.headway import Headway
 from spoolrunner.manifest import Provenance
 from spoolrunner.outputs import Pattern
 from spoolrunner.project import Project
@@ -20,6 +21,7 @@ from spoolrunner.record import from_json, to_json
 from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.meter import Meter
+from spoolrunner.runner.quotas import TIMES_THE_LOG
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
 from spoolrunner.workspace import Collected, Gauge, Workspace
@@ -71,7 +73,8 @@ class Results:
         repo = self._job.action_repo or self._request.workspace.repo
         commit = self._job.action_commit or self._request.sha or ""
         self._house.studies.tree(repo, commit, part.workspace)
-        self._workspace.stage(part, self._job.needs)
+        with self._headway("copying what it needs") as headway:
+            self._workspace.stage(part, self._job.needs, headway)
         storage.laid_out(name)
 
     def inputs(self, name: str) -> Mapping[str, str]:
@@ -100,7 +103,8 @@ class Results:
         executor.save_log(name, folder.log, self._house.config.job_log_limit_bytes)
         found = Collected()
         if end.cause not in STOPPED_BY_PEOPLE:
-            found = self._workspace.collect(folder, self._patterns(), self._rules())
+            with self._headway("looking through its outputs") as headway:
+                found = self._workspace.collect(folder, self._patterns(), self._rules(), headway)
         outcome = self._outcome(end, found)
         with files.Changes() as disk:
             disk.write(folder.outcome, to_json(outcome))
@@ -110,7 +114,11 @@ class Results:
         """Raises TryLater, BadMachine, OSError; safe to repeat."""
         folder = self._house.storage.job(name)
         self._mask(folder.log)
-        self._workspace.publish(folder, self._provenance(), outcome)
+        with self._headway("copying its outputs") as headway:
+            self._workspace.publish(folder, self._provenance(), outcome, headway)
+
+    def _headway(self, doing: str) -> contextlib.AbstractContextManager[Headway]:
+        return self._house.headways.of(self._request, self._job, doing)
 
     def _mask(self, log: Path) -> None:
         """Before any of it is shown. Rewritten only if a secret is in it, so once."""
@@ -202,6 +210,8 @@ class Results:
             Cause.MEMORY: f"{config.default_job_memory_limit_bytes / 2**30:.2f}GB",
             Cause.TIME: _duration(config.job_timeout_s),
             Cause.DISK: f"{config.job_disk_limit_bytes / 2**30:.2f}GB",
+            Cause.PIDS: str(config.job_pids_limit),
+            Cause.LOG: f"{TIMES_THE_LOG * config.job_log_limit_bytes / 2**30:.2f}GB",
         }
         uses_db = launch.uses_database(config, self._job)
         return Ending(end.exit.status, end.cause, limits.get(end.cause, ""), uses_db)

@@ -6,6 +6,7 @@ They are their actions' newest runs all the same: whoever needs one next has it 
 
 import contextlib
 import logging
+import time
 from functools import partial
 
 from spoolrunner.errors import SpoolrunnerError
@@ -15,6 +16,7 @@ from spoolrunner.runner.house import House
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 5.0
 Pair = tuple[Request, Job]
 
 
@@ -25,6 +27,7 @@ class Unrun:
         self._house = house
         self._new: list[Pair] = []
         self._under_way: dict[int, list[Pair]] = {}
+        self._again_s = 0.0
 
     def take_up(self, request: Request) -> None:
         """Those that an earlier runner may not have come to remember."""
@@ -42,6 +45,8 @@ class Unrun:
 
     def remember(self) -> None:
         """Have a thread write down all new ones, each workspace's together."""
+        if self._again_s > time.monotonic():
+            return
         batches: dict[str, list[Pair]] = {}
         for request, job in self._new:
             batches.setdefault(request.workspace.name, []).append((request, job))
@@ -52,12 +57,19 @@ class Unrun:
 
     def _remember(self, batch: list[Pair]) -> None:
         """In a thread."""
+        left = False
         try:
             self._house.remember_unrun(batch)
-        except (SpoolrunnerError, OSError) as error:
+        except OSError as error:
+            left = True
+            log.error("the index does not tell yet of %d that never ran: %s", len(batch), error)
+        except SpoolrunnerError as error:
             log.error("the index does not tell of %d jobs that never ran: %s", len(batch), error)
         with contextlib.suppress(Stopping):
-            self._house.book.tell(partial(self._done, batch))
+            self._house.book.tell(partial(self._done, batch, left=left))
 
-    def _done(self, batch: list[Pair]) -> None:
+    def _done(self, batch: list[Pair], *, left: bool) -> None:
         del self._under_way[id(batch)]
+        if left:
+            self._again_s = time.monotonic() + RETRY_S
+            self._new += batch

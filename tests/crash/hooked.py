@@ -33,6 +33,7 @@ WITHIN_S = 30.0
 MOMENTS = ("before", "after")
 # Of a program: killed with us a moment after it began; or it goes on, an orphan.
 MOMENTS_OF_A_PROGRAM = ("before", "during", "left")
+MOMENTS_OF_AN_ENGINE = ("before", "during", "after")
 A_MOMENT_S = 0.004
 
 
@@ -85,6 +86,10 @@ class Killer(Counting):
         self._moment = moment
 
     def at(self, call: Call, make: Make) -> Any:
+        if call.name.startswith(calls.ENGINE) and self._moment == "during":
+            threading.Timer(A_MOMENT_S, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            make()
+            time.sleep(WITHIN_S)
         if self._moment != "before":
             make()
         if self._moment == "during":
@@ -116,8 +121,77 @@ class Failure(Counting):
         return REAL_WRITE(descriptor, bytes(data)[: len(data) // 2])
 
 
+class Lasting(Counting):
+    """From this call on, all calls with these names fail, for as long as the file `cause` is there.
+
+    Its size tells how many have failed.
+    """
+
+    def __init__(
+        self, folder: str, call: str, occurrence: int, error: str, names: list[str], cause: str
+    ) -> None:
+        super().__init__(folder, call, occurrence)
+        self._error = error
+        self._names = names
+        self._cause = cause
+        self._open = os.open
+        _be_impatient()
+
+    def around(self, call: Call, make: Make) -> Any:
+        if call.name in self._names and os.path.exists(self._cause):
+            self._fail(call, os.O_APPEND)
+        return super().around(call, make)
+
+    def at(self, call: Call, make: Make) -> Any:
+        self._fail(call, os.O_CREAT | os.O_APPEND)
+
+    def _fail(self, call: Call, how: int) -> None:
+        with contextlib.suppress(FileNotFoundError):  # the cause was removed just now
+            counter = self._open(self._cause, os.O_WRONLY | how, 0o600)
+            REAL_WRITE(counter, b".")
+            os.close(counter)
+        number = getattr(errno, self._error)
+        raise OSError(number, os.strerror(number), *call.paths[:1])
+
+
+def _be_impatient() -> None:
+    """What waits for a disk for seconds does so for a moment."""
+    from spoolrunner.runner import line, mover
+
+    mover.TROUBLE_S = 0.1
+    line.RETRY_S = (0.05, 0.1, 0.2, 0.3)
+
+
+class Traced:
+    """strace looks on from now, and may make calls fail; not in the programs that we start.
+
+    said: what it writes. names: of the calls, with commas. inject: as strace has it, or "".
+    """
+
+    def __init__(self, folder: str, said: str, names: str, inject: str) -> None:
+        deeds = [f"trace={names}", "signal=none", *([f"inject={inject}"] if inject else [])]
+        words = [word for deed in deeds for word in ("-e", deed)]
+        subprocess.Popen(
+            ["strace", "-f", "-b", "execve", "-qq", "-o", said, *words, "-p", str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while "TracerPid:\t0" in Path("/proc/self/status").read_text():
+            time.sleep(A_MOMENT_S)
+
+    def around(self, call: Call, make: Make) -> Any:
+        return make()
+
+
 REAL_WRITE = os.write
-DEEDS = {"record": Recorder, "trace": Tracer, "kill": Killer, "fail": Failure}
+DEEDS = {
+    "record": Recorder,
+    "trace": Tracer,
+    "kill": Killer,
+    "fail": Failure,
+    "lasting": Lasting,
+    "strace": Traced,
+}
 
 
 class Zygote:

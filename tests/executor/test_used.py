@@ -1,6 +1,8 @@
 """What a job used, as the kernel tells it in the moment of its end."""
 
-from spoolrunner.executor import Limits, Used
+from typing import Any
+
+from spoolrunner.executor import Launch, Limits, Used
 from spoolrunner.executor.accounts import Accounts
 from tests.executor.conftest import House
 
@@ -10,11 +12,24 @@ BRIEF += "dd if=/dev/zero of=big bs=1M count=24 conv=fsync 2>/dev/null"
 LIMITS = Limits(memory_bytes=1 << 30)
 
 
+MOST_TRIES = 10
+
+
+def counted(house: House, script: str, **changes: Any) -> tuple[Launch, Used]:
+    """A job that has ended, and its figures. On a busy machine the engine may take a container's
+    group away before anybody has read it; then they are not known, and another job is asked."""
+    for number in range(1, MOST_TRIES + 1):
+        launch = house.launch("sh", "-c", script, number=number, **changes)
+        house.executor.start(launch)
+        house.executor.look(launch.name)  # as whoever starts one does
+        used = house.end_of(launch).used
+        if house.kind != "docker" or used.cpu_s is not None:
+            return launch, used
+    raise AssertionError(f"the figures of none of {MOST_TRIES} jobs are known")
+
+
 def test_a_job_of_a_moment_has_its_figures_and_keeps_them(house: House) -> None:
-    launch = house.launch("sh", "-c", BRIEF, limits=LIMITS)
-    house.executor.start(launch)
-    house.executor.look(launch.name)  # as whoever starts one does
-    used = house.end_of(launch).used
+    launch, used = counted(house, BRIEF, limits=LIMITS)
     assert used.cpu_s is not None
     assert 0.02 < used.cpu_s < 30
     assert used.memory_peak_bytes is not None
@@ -28,10 +43,7 @@ def test_a_job_of_a_moment_has_its_figures_and_keeps_them(house: House) -> None:
 def test_children_count_and_so_does_what_a_daemon_did_until_it_was_ended(house: House) -> None:
     count = "sh -c 'x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done; touch done; sleep 60'"
     script = f"{count} & while [ ! -e done ]; do sleep 0.01; done"
-    launch = house.launch("sh", "-c", script)
-    house.executor.start(launch)
-    house.executor.look(launch.name)
-    used = house.end_of(launch).used
+    _, used = counted(house, script)
     assert used.cpu_s is not None
     assert used.cpu_s > 0.05
 

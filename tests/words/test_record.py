@@ -1,5 +1,8 @@
 """Other people's JSON is read strictly; ours is typed."""
 
+import subprocess
+import sys
+
 import pytest
 
 from spoolrunner.errors import BadMachine, BadRequest
@@ -86,3 +89,41 @@ def test_a_file_of_a_later_format_is_told_from_a_torn_one() -> None:
 def test_what_has_no_format_is_read_as_it_is() -> None:
     assert from_json(b'"a word"', str, "a file") == "a word"
     assert from_json(b"[7]", list[int], "a file") == [7]
+
+
+MEETS_HALF_WAY = """
+import threading
+from spoolrunner import record
+
+entered, opened = threading.Event(), threading.Event()
+
+class Gate:
+    def __class_getitem__(cls, item):
+        entered.set()
+        opened.wait()
+        return int
+
+class Inner(record.Record):
+    x: "Gate[0]"
+
+class Outer(record.Record):
+    inner: Inner
+
+def read():
+    assert record.from_json(b'{"inner": {"x": 1}}', Outer, "x").inner.x == 1
+
+first, second = (threading.Thread(target=read) for _ in range(2))
+first.start()
+entered.wait()
+second.start()
+second.join(0.2)  # it would crash within this time
+opened.set()
+first.join()
+second.join()
+"""
+
+
+def test_two_threads_may_meet_a_type_for_the_first_time_at_once() -> None:
+    """It ended the interpreter: msgspec shows a type that it has taken apart by half."""
+    done = subprocess.run([sys.executable, "-c", MEETS_HALF_WAY], check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,4 +1,9 @@
-"""Figures as people read them: sizes, times, and what a job used."""
+"""Figures as people read them: sizes, times, how far something is, and what a job used.
+
+Pure. Knows: request.
+"""
+
+from collections.abc import Callable
 
 from spoolrunner.request import Metrics
 
@@ -18,10 +23,18 @@ def time_words(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} s" if isinstance(seconds, float) else f"{seconds} s"
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
+
+
+def headway_words(done: int, total: int, after_s: float, words: Callable[[int], str]) -> str:
+    """12.0 GB of 50.0 GB, 20 s left. total: as far as it is known. words: of one number."""
+    if not done or total <= done:
+        return words(done)
+    left_s = after_s * (total - done) / done
+    return f"{words(done)} of {words(total)}, {time_words(round(left_s))} left"
 
 
 def used_words(metrics: Metrics) -> str:
