@@ -24,8 +24,8 @@ RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
-    *("drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks", "outputs"),
-    *("plan", "project", "record", "release", "request", "setting", "settings", "units"),
+    *("audit", "drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks"),
+    *("outputs", "plan", "project", "record", "release", "request", "setting", "settings", "units"),
     *("verdict", "weights", "wire"),
 }
 LAYERS = [CLI, REPORT, CHECK, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
@@ -45,6 +45,8 @@ OF_THE_WORLD = {
     *("logging", "os", "random", "secrets", "shutil", "signal", "socket", "subprocess"),
     *("tempfile", "threading", "time"),
 }
+# msgspec can't take a type apart in two threads at once.
+ALLOWED = {"record": {"threading"}}
 
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 30
@@ -116,6 +118,7 @@ def test_words_do_not_know_the_world(name):
     assert paths, f"there is no {name}"
     for path in paths:
         found = {dotted.split(".")[0] for dotted in imports(path)} & OF_THE_WORLD
+        found -= ALLOWED.get(name, set())
         assert not found, f"{path.name} imports {found}"
 
 

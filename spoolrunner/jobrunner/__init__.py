@@ -4,6 +4,7 @@
     database      its db.sqlite -> jobs, whatever schema they are of
     history       jobs          -> what counts: the newest runs, requests that ended or did not
     manifests     its manifest.json, of three generations
+    joblogs       its metadata.json of a job, where the database does not say what it made
     surveys       a workspace's files -> what can be taken over
     workspaces    these -> our indexes and manifests
     requests      requests that ended -> done/; those that did not -> inbox/

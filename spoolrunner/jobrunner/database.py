@@ -169,23 +169,25 @@ def _text(row: dict[str, Any], name: str) -> str:
 
 
 def _outputs(row: dict[str, Any]) -> dict[str, Level] | None:
+    if row["state"] == "succeeded" and not row.get("outputs"):
+        return None
     found = _object(row, "outputs")
-    return None if found is None else {path: _level(level) for path, level in found.items()}
+    return None if found is None else {path: level(name) for path, name in found.items()}
 
 
 def _declared(row: dict[str, Any]) -> dict[str, Level]:
     """As it is stored: level -> name -> pattern."""
     return {
-        str(pattern): _level(level)
-        for level, named in _mapping(row, "output_spec").items()
+        str(pattern): level(name)
+        for name, named in _mapping(row, "output_spec").items()
         if isinstance(named, dict)
         for pattern in named.values()
     }
 
 
-def _level(name: object) -> Level:
+def level(name: object) -> Level:
     """A level that nobody knows is the most private one."""
-    return next((level for level in Level if level == name), Level.HIGH)
+    return next((known for known in Level if known == name), Level.HIGH)
 
 
 def _mapping(row: dict[str, Any], name: str) -> dict[str, Any]:

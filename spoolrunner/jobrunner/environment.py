@@ -54,6 +54,7 @@ UNUSED = {
     "TICK_POLL_INTERVAL": "set METRICS_FILE",
 }
 AS_IT_IS = "as it is"
+UNREADABLE = "it is not of the form NAME=value; are its quotes closed?"
 UNKNOWN = "neither job-runner nor spoolrunner knows it; left out"
 
 
@@ -83,7 +84,10 @@ def read(home: Path, file: Path) -> Environment:
         text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{file} can't be read.", kind="bad_env", detail=str(error)) from error
-    return translated({line.name: line.value for line in envfile.parse(text) if line.name}, home)
+    lines = list(envfile.parse(text.replace("\r\n", "\n")))
+    found = translated({line.name: line.value for line in lines if line.name}, home)
+    found.told |= {f"line {line.number}": UNREADABLE for line in lines if not line.name}
+    return found
 
 
 def translated(given: Mapping[str, str], home: Path) -> Environment:

@@ -35,7 +35,7 @@ class Was:
         """Has another run written one of its outputs since, as one that was cancelled later may?
         job-runner reuses it all the same."""
         mine = self.newest[action]
-        others = (job for job in self.jobs if job is not mine and _moment(job) > _moment(mine))
+        others = (job for job in self.jobs if _moment(job) > _moment(mine))
         return any(not (mine.outputs or {}).keys().isdisjoint(job.outputs or ()) for job in others)
 
 

@@ -13,8 +13,17 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from spoolrunner.config import Config
-from spoolrunner.jobrunner import environment, history, manifests, requests, surveys, workspaces
+from spoolrunner.jobrunner import (
+    environment,
+    history,
+    joblogs,
+    manifests,
+    requests,
+    surveys,
+    workspaces,
+)
 from spoolrunner.jobrunner.database import Old
+from spoolrunner.jobrunner.history import Was
 from spoolrunner.jobrunner.requests import Sorted
 from spoolrunner.jobrunner.surveys import Survey
 from spoolrunner.record import Frozen
@@ -57,7 +66,7 @@ class Taking:
 def survey(old: Old, config: Config, rooms: Rooms | None, storage: Storage) -> Taking:
     """rooms: None before `init`. Raises BadMachine if the spool's own files are torn."""
     old = _with_oldest(old, storage)
-    was = history.workspaces(old)
+    was = [_with_outputs(one, storage) for one in history.workspaces(old)]
     names = Counter(one.name.casefold() for one in was)
     folded = {name for name, number in names.items() if number > 1}
     return Taking(
@@ -75,6 +84,12 @@ def _with_oldest(old: Old, storage: Storage) -> Old:
     row = max((job.row for job in old.jobs), default=0)
     older = manifests.jobs(storage.high / "workspaces", known, row)
     return replace(old, jobs=[*old.jobs, *older])
+
+
+def _with_outputs(was: Was, storage: Storage) -> Was:
+    logs = storage.high / "logs"
+    newest = {action: joblogs.completed(job, logs) for action, job in was.newest.items()}
+    return replace(was, newest=newest)
 
 
 def take(taking: Taking, rooms: Rooms, read: Callable[[int], None]) -> None:

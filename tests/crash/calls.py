@@ -10,11 +10,14 @@ import fcntl
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 FICLONE = 0x40049409
+ENGINE = "engine"
 # In this order. What differs from life to life becomes one word.
 KINDS = (
     (r"sr-[0-9a-f]{8}-[a-z2-7]{16}-\d+", "NAME"),
@@ -70,6 +73,7 @@ def watch(folder: str, around: Around) -> None:
 
     fcntl.ioctl = ioctl  # type: ignore[assignment]
     _watch_programs(around)
+    _watch_engine(around)
 
 
 def _watched(name: str, real: Any, locate: Locate, folder: str, around: Around) -> Any:
@@ -106,6 +110,20 @@ def _watch_programs(around: Around) -> None:
             return int(status)
 
     subprocess.Popen = Popen  # type: ignore[misc]
+
+
+def _watch_engine(around: Around) -> None:
+    """What is asked of a docker engine, if the SDK is loaded. Its path is that of the question."""
+    if not (sdk := sys.modules.get("docker")):
+        return
+    real = sdk.APIClient.request
+
+    def request(client: Any, method: str, url: str, **more: Any) -> Any:
+        asked = re.sub(r"^/v[\d.]+", "", urlsplit(url).path)
+        call = Call(f"{ENGINE} {method.upper()}", (asked,))
+        return around(call, lambda: real(client, method, url, **more))
+
+    sdk.APIClient.request = request  # type: ignore[attr-defined]
 
 
 def _program(words: Any) -> str:

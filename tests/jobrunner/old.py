@@ -105,6 +105,9 @@ class Old:
             "created_at": self.clock_s, "updated_at": self.clock_s, "started_at": self.clock_s,
             "completed_at": self.clock_s + 30 if ended else None, "outputs": None, **fields,
         }  # fmt: skip
+        if self.generation == "today" and isinstance(row["outputs"], dict):
+            self.log(row, fields)
+            row["outputs"] = None
         for name in ("outputs", "output_spec", "level4_excluded_files"):
             row[name] = json.dumps(row[name]) if isinstance(row.get(name), dict) else row.get(name)
         known = {name: value for name, value in row.items() if name in self._columns}
@@ -113,6 +116,15 @@ class Old:
             words = f"INSERT INTO job ({_listed(known)}) VALUES ({marks})"
             database.execute(words, list(known.values()))
         return str(row["id"])
+
+    def log(self, row: dict[str, Any], fields: dict[str, Any]) -> None:
+        """Today's agent keeps what a job made to itself."""
+        month = time.strftime("%Y-%m", time.gmtime(row["created_at"]))
+        folder = self.high / "logs" / month / f"os-job-{row['id']}"
+        folder.mkdir(parents=True, exist_ok=True)
+        excluded = fields.get("level4_excluded_files", {})
+        told = {"outputs": row["outputs"], "level4_excluded_files": excluded}
+        (folder / "metadata.json").write_text(json.dumps(told))
 
     def flag(self, name: str, value: str) -> None:
         with self.open() as database:

@@ -86,6 +86,16 @@ def test_what_job_runner_takes_for_granted_is_written_out() -> None:
     assert "WORKDIR" not in moved.settings
 
 
+def test_a_line_that_can_not_be_read_is_told_and_windows_lines_are_no_trouble(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"BACKEND=tpp\r\nSTATA_LICENSE='very secret\r\n\r\n# fine\r\n")
+    made = environment.read(tmp_path, file)
+    assert made.settings["BACKEND"] == "tpp"
+    assert made.told == {"BACKEND": environment.AS_IT_IS, "line 2": environment.UNREADABLE}
+
+
 def test_its_paths_are_relative_to_the_folder_it_runs_in(tmp_path: Path) -> None:
     given = {"HIGH_PRIVACY_STORAGE_BASE": "high", "DEBUG_LOG_FILE": "/var/log/x", "WORKDIR": "w"}
     (tmp_path / "job-resource-weights.ini").touch()

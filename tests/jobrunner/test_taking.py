@@ -199,6 +199,17 @@ def test_outputs_that_can_not_be_read_are_made_again(old: Old, new: New, torn: s
     assert new.index()["actions"]["make"]["published"] is None
 
 
+def test_without_a_log_nobody_knows_what_a_job_of_today_made(make, new: New) -> None:
+    old = make(generation="today")
+    job = old.job("r", "make", outputs={"a.csv": HIGH})
+    old.has("a.csv", "a")
+    (metadata,) = old.high.glob(f"logs/*/os-job-{job}/metadata.json")
+    metadata.write_text(metadata.read_text()[:-3])
+    told = new.told(old, "--yes")
+    assert told["action", "ws make"]["deed"] == "tell"
+    assert new.index()["actions"]["make"]["published"] is None
+
+
 def test_a_level_that_nobody_knows_is_the_most_private_one(old: Old, new: New) -> None:
     old.job("r", "make", outputs={"a.csv": "a_bit_sensitive"})
     old.has("a.csv", "a", medium=True)

@@ -38,6 +38,7 @@ def test_what_has_expired_goes_once_a_day_and_the_identifier_stays_taken(site: S
     site.start()
     site.until(lambda: log(site).count("removed what=") == 2)
     assert not failed.exists()
+    assert "2 folders, kept for as long as was set" in site.do("audit")
     assert (site.high / "workspaces/ws/a.csv").exists()
     assert list((site.spool / "done").iterdir()) == []
     assert site.try_to("show", "r1").returncode == 3

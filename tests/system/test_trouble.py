@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -108,6 +109,24 @@ def test_a_container_that_cannot_be_cleared_does_not_change_what_its_job_came_to
     site.finished("r1")
     assert site.statuses("r1") == {"first": "succeeded"}
     assert site.jobs("r1")["first"]["attempt"] == 1
+
+
+def test_a_job_that_was_killed_ends_so_when_a_power_cut_took_its_folder(site: Site) -> None:
+    study = site.study({"project.yaml": ENDLESS})
+    site.drop(site.request(study, "first", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: has_started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    (kept,) = (site.spool / "processes").iterdir()
+    os.kill(json.loads((kept / "started").read_bytes())["pid"], signal.SIGUSR1)
+    site.until((kept / "status").exists)
+    request = site.active("r1")
+    request["jobs"][0]["cancel"] = "admin"
+    (site.spool / "running" / "r1.json").write_text(json.dumps(request))
+    shutil.rmtree(site.high / "volumes" / kept.name)
+    site.drain()
+    assert site.statuses("r1") == {"first": "killed_by_admin"}
 
 
 def test_a_running_job_is_not_said_to_be_paused(site: Site) -> None:
