@@ -100,7 +100,7 @@ class Backup:
         for folder, _, names in os.walk(self._path(room)):
             for name in sorted(names):
                 path = Path(folder, name)
-                if name.startswith(".draft-"):
+                if name.startswith(files.DRAFT):
                     continue
                 try:
                     found = _with_notes(path) if room in NOTED else {path: _read(path)}

@@ -145,7 +145,7 @@ def each_attempt_is_started_once(scene: Scene) -> Iterator[str]:
         if not one["told"]:
             yield f"{one['name']} was started before that was written down"
         if not one["alone"]:
-            yield f"{one['name']} was started while another attempt of its job ran"
+            yield f"{one['name']} was started beside another attempt, or another database job"
 
 
 def every_job_that_ran_was_started(scene: Scene) -> Iterator[str]:
@@ -296,13 +296,17 @@ def all_is_told(scene: Scene) -> Iterator[str]:
 
 def no_limit_is_passed(scene: Scene) -> Iterator[str]:
     alive: set[str] = set()
+    at_database: set[str] = set()
     for one in sorted(scene.witnessed(), key=lambda one: one["at_s"]):
         if one["what"] == "cut":  # of the power: nothing runs any more
             alive.clear()
         job = one["name"].rpartition("-")[0]  # an attempt whose keeper was killed has no end
         (alive.add if one["what"] == "start" else alive.discard)(job)
+        at_database = (at_database | ({job} if one.get("database") else set())) & alive
         if len(alive) > MOST_WORKERS:
             yield f"{len(alive)} jobs ran at once: {sorted(alive)}"
+        if len(at_database) > 1:
+            yield f"{len(at_database)} jobs were at the database at once: {sorted(at_database)}"
 
 
 # --- I8: what a person did by hand is survived, and told
@@ -347,6 +351,10 @@ def nothing_is_left(scene: Scene) -> Iterator[str]:
             yield f"{path.name} is left in {folder}"
     for path in (scene.high / "publishing").glob("*/[!.]*.json"):
         yield f"the journal {path.name} is left"
+    for path in scene.spool.glob("rejected/.draft-*"):
+        yield f"{path.name} is left in rejected"
+    if len(drafts := list(scene.spool.glob("outbox/.draft-*"))) > 2:  # of what is written again
+        yield f"{drafts} are left in outbox"
 
 
 # --- I9: before it was done, it was written down

@@ -145,6 +145,17 @@ BUGS = (
         ((*POINTS, "--step", "run"),),
     ),
     Bug(
+        "the limit of database jobs forgotten",
+        (
+            (
+                "plan/order.py",
+                "self._db_workers = max_db_workers - load.database",
+                "self._db_workers = max_workers",
+            ),
+        ),
+        (RACES,),
+    ),
+    Bug(
         "audited after it is noted",
         (
             ("runner/book.py", "        self.audit(self._events)\n        self._events = []\n", ""),

@@ -43,7 +43,7 @@ def test_what_has_expired_goes_once_a_day_and_the_identifier_stays_taken(site: S
     assert list((site.spool / "done").iterdir()) == []
     assert site.try_to("show", "r1").returncode == 3
     site.drop(site.request(site.folder / "study", "first", identifier="r1"), "again.json")
-    site.until(lambda: "error=identifier_taken" in log(site), 30)
+    site.until(lambda: "error=identifier_taken" in log(site))
 
 
 def test_what_a_job_left_that_fails_again_and_again_is_as_old_as_its_last_failure(
