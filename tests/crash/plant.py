@@ -72,8 +72,11 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                "        outcome = self._outcome(end, found)\n",
-                "        outcome = self._outcome(end, found)\n        executor.clear(name)\n",
+                "        return self._write(name, self._outcome(end, found))\n",
+                (
+                    "        executor.clear(name)\n"
+                    "        return self._write(name, self._outcome(end, found))\n"
+                ),
             ),
         ),
         ((*POINTS, "--step", "run"),),
@@ -129,12 +132,8 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                (
-                    "        with files.Changes() as disk:\n"
-                    "            disk.write(folder.outcome, to_json(outcome))\n"
-                    "        return outcome\n\n    def publish"
-                ),
-                "        return outcome\n\n    def publish",
+                "        return self._write(name, self._outcome(end, found))\n",
+                "        return self._outcome(end, found)\n",
             ),
             (
                 "runner/results.py",
