@@ -137,8 +137,8 @@ BUGS = (
             ),
             (
                 "runner/results.py",
-                "self._provenance(), outcome)\n",
-                "self._provenance(), outcome)\n        self._write(name, outcome)\n",
+                "self._provenance(), outcome, headway)\n",
+                "self._provenance(), outcome, headway)\n        self._write(name, outcome)\n",
             ),
         ),
         ((*POINTS, "--step", "run"),),
