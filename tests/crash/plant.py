@@ -72,8 +72,11 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                "        outcome = self._outcome(end, found)\n",
-                "        outcome = self._outcome(end, found)\n        executor.clear(name)\n",
+                "        return self._write(name, self._outcome(end, found))\n",
+                (
+                    "        executor.clear(name)\n"
+                    "        return self._write(name, self._outcome(end, found))\n"
+                ),
             ),
         ),
         ((*POINTS, "--step", "run"),),
@@ -129,17 +132,13 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                (
-                    "        with files.Changes() as disk:\n"
-                    "            disk.write(folder.outcome, to_json(outcome))\n"
-                    "        return outcome\n\n    def publish"
-                ),
-                "        return outcome\n\n    def publish",
+                "        return self._write(name, self._outcome(end, found))\n",
+                "        return self._outcome(end, found)\n",
             ),
             (
                 "runner/results.py",
-                "self._provenance(), outcome)\n",
-                "self._provenance(), outcome)\n        self._write(name, outcome)\n",
+                "self._provenance(), outcome, headway)\n",
+                "self._provenance(), outcome, headway)\n        self._write(name, outcome)\n",
             ),
         ),
         ((*POINTS, "--step", "run"),),
