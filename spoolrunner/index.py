@@ -26,7 +26,8 @@ class Mark(Frozen, frozen=True, kw_only=True):
 
 
 class Run(Frozen, frozen=True, kw_only=True):
-    """One finished run of an action. sha: the commit. sequence: the job's, over the whole spool."""
+    """One finished run of an action. sha: the commit. sequence: the job's, over the whole spool.
+    ran_s: how long its container ran, None if it never did or that is not known."""
 
     request: str
     job: str
@@ -34,6 +35,7 @@ class Run(Frozen, frozen=True, kw_only=True):
     status: Status
     sha: str
     completed_at: str
+    ran_s: float | None = None
 
 
 class ActionState(Record, kw_only=True):

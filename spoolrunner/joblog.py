@@ -56,7 +56,7 @@ def _facts(made: Provenance, outcome: Outcome, message: str) -> str:
 
 def _table(found: dict[str, Output]) -> str:
     if not found:
-        return "outputs:\n  (no outputs)"
+        return "outputs:\n  (none at this level)"
     width = max(len(path) for path in found)
     rows = [f"  {path:<{width}}  - {found[path].level.value}" for path in sorted(found)]
     return "\n".join(["outputs:", *rows])
@@ -66,8 +66,12 @@ def _list(title: str, lines: list[str]) -> str:
     return "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
 
 
+def _excluded(outcome: Outcome) -> dict[str, str]:
+    return {path: out.excluded for path, out in outcome.outputs.items() if out.excluded}
+
+
 def _kept_back(outcome: Outcome) -> tuple[str, list[str]]:
-    lines = [f"{path}  - {out.excluded}" for path, out in outcome.outputs.items() if out.excluded]
+    lines = [f"{path}  - {why}" for path, why in _excluded(outcome).items()]
     return "Invalid moderately_sensitive outputs", lines
 
 
@@ -118,9 +122,8 @@ def metadata(made: Provenance, outcome: Outcome) -> bytes:
             "outputs": {path: out.level for path, out in outcome.outputs.items()},
             "unmatched_patterns": outcome.unmatched_patterns,
             "unmatched_outputs": outcome.other_files,
-            "level4_excluded_files": {
-                path: out.excluded for path, out in outcome.outputs.items() if out.excluded
-            },
+            "level4_excluded_files": _excluded(outcome),
+            "job_metrics": outcome.metrics,
             "outcome": outcome,
         }
     )

@@ -55,6 +55,8 @@ class Code(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
     DISK_LIMIT = "disk_limit"
+    PIDS_LIMIT = "pids_limit"
+    LOG_LIMIT = "log_limit"
     CANCELLED_BY_USER = "cancelled_by_user"
     KILLED_BY_ADMIN = "killed_by_admin"
     STALE_CODELISTS = "stale_codelists"
@@ -111,6 +113,27 @@ class Output(Frozen, frozen=True, kw_only=True, omit_defaults=True):
     columns: int | None = None
 
 
+class Metrics(Frozen, frozen=True, kw_only=True):
+    """What a job used, and how long it took. None: that could not be known.
+
+    cpu_s: processor time. memory_*: with the files that the kernel kept in memory for it; the mean
+    of some looks while it ran. read_bytes, written_bytes: from and to disks.
+    *_s: by the wall clock. queue_s: until it was taken up; prepare_s: until its container ran;
+    collect_s: what it left was looked through; publish_s: known only when metadata.json is written.
+    """
+
+    cpu_s: float | None = None
+    memory_peak_bytes: int | None = None
+    memory_mean_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    queue_s: float | None = None
+    prepare_s: float | None = None
+    run_s: float | None = None
+    collect_s: float | None = None
+    publish_s: float | None = None
+
+
 class Job(Record, kw_only=True):
     """One action of one request. Times: ISO 8601 UTC with Z, or None.
 
@@ -120,6 +143,7 @@ class Job(Record, kw_only=True):
     boot_id, started_monotonic_s: of the machine, when the attempt was started (times out by it).
     action_repo, action_commit: of a reusable action, whose files it runs on instead of the study's.
     declared: pattern -> level, as project.yaml says what it makes. cancel: "", "user" or "admin".
+    taken_at: when it last left the queue.
     """
 
     identifier: str
@@ -144,6 +168,7 @@ class Job(Record, kw_only=True):
     cancel: str = ""
     created_at: str = ""
     updated_at: str = ""
+    taken_at: str | None = None
     started_at: str | None = None
     completed_at: str | None = None
     exit_code: int | None = None
@@ -151,6 +176,7 @@ class Job(Record, kw_only=True):
     outputs: dict[str, Output] = {}
     unmatched_patterns: list[str] = []
     reference: str | None = None
+    metrics: Metrics | None = None
 
     @property
     def active(self) -> bool:
@@ -214,6 +240,7 @@ class Outcome(Record, kw_only=True):
     refused: dict[str, str] = {}
     detail: str = ""
     reference: str | None = None
+    metrics: Metrics | None = None
 
 
 def job_identifier(request: str, action: str) -> str:

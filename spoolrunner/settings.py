@@ -22,6 +22,7 @@ from spoolrunner.weights import Weights
 JOB_IMAGES = (
     "ehrql,cohortextractor,cohortextractor-v2,databuilder,sqlrunner,stata-mp,r,jupyter,python"
 )
+STORAGE_MARKER = "SPOOLRUNNER-STORAGE.json"  # lies in both bases; a disk that is away has none
 RELEASABLE_TYPES = ".csv,.jpg,.jpeg,.png,.svg,.svgz,.html,.txt,.log,.json,.md"
 
 
@@ -90,12 +91,12 @@ class Config:
     default_database_url: str = _secret("DEFAULT_DATABASE_URL",
         "the same for `db: default`", units.database_url)
     database_access_network: str = _of("DATABASE_ACCESS_NETWORK", units.network, "jobrunner-db",
-        "the engine's network for jobs that may use the database")
+        "the engine's network for jobs that may use the database; `service network` makes it")
     db_maintenance_command: str = _of("DB_MAINTENANCE_COMMAND", units.command, "",
         "asked whether the database is in maintenance: it ends well with `db-maintenance` as its "
         "last line, or with nothing said; `DATABASE_URL` is in its environment")
     maintenance_poll_interval_s: float = _of("MAINTENANCE_POLL_INTERVAL", units.seconds, "300",
-        "time between two such questions")
+        "time between two such questions, whether one runner asks or one that cron starts anew")
     temp_database_name: str = _of("TEMP_DATABASE_NAME", units.text, "", "given to database jobs")
     presto_tls_cert_path: Path | None = _of("PRESTO_TLS_CERT_PATH", units.maybe_path, "",
         "certificate for Presto; with the key or not at all")
@@ -144,9 +145,10 @@ class Config:
     job_disk_limit_bytes: int = _of("JOB_DISK_LIMIT", units.size, "0",
         "how large a job's folder may get, such as `50G`; `0` = no limit")
     job_log_limit_bytes: int = _of("JOB_LOG_LIMIT", units.size, "100M",
-        "how much of a job's log is kept (head and tail); `0` = all")
+        "how much of a job's log is kept (head and tail); a job that says ten times as much is "
+        "ended; `0` = all")
     job_pids_limit: int = _of("JOB_PIDS_LIMIT", units.whole(0), "4096",
-        "processes of a job; `0` = no limit")
+        "processes and threads of a job; one that reaches it is ended; `0` = no limit")
     stop_grace_s: float = _of("STOP_GRACE", units.seconds, "10s",
         "time between asking a job to stop and killing it")
     max_attempts: int = _of("MAX_ATTEMPTS", units.whole(1), "3",

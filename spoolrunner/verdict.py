@@ -21,6 +21,8 @@ class Cause(StrEnum):
     MEMORY = "out_of_memory"
     TIME = "timed_out"
     DISK = "disk_limit"
+    PIDS = "pids_limit"
+    LOG = "log_limit"
     USER = "user"
     ADMIN = "admin"
 
@@ -63,6 +65,11 @@ _CAUSES = {
     Cause.MEMORY: (Code.OUT_OF_MEMORY, "Job ran out of memory{limit}."),
     Cause.TIME: (Code.TIMED_OUT, "Job was stopped because it took too long{limit}."),
     Cause.DISK: (Code.DISK_LIMIT, "Job was stopped because it wrote too much to disk{limit}."),
+    Cause.PIDS: (
+        Code.PIDS_LIMIT,
+        "Job was stopped because it ran too many processes and threads{limit}.",
+    ),
+    Cause.LOG: (Code.LOG_LIMIT, "Job was stopped because it said too much in its log{limit}."),
     Cause.USER: (Code.CANCELLED_BY_USER, "Cancelled by user."),
     Cause.ADMIN: (Code.KILLED_BY_ADMIN, "Killed by an administrator of this server."),
 }

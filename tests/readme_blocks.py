@@ -32,6 +32,15 @@ def shown(name: str) -> Shown:
     return _blocks()[name]
 
 
+def tour() -> str:
+    """The lines of the five-minute tour."""
+    found = re.search(
+        r"^## A five-minute tour\n\n```sh\n(.*?)```$", _readme(), re.MULTILINE | re.DOTALL
+    )
+    assert found
+    return found[1]
+
+
 def names() -> list[str]:
     """Every mark, whether a block follows it or not."""
     return _MARK.findall(_readme())

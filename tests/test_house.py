@@ -18,15 +18,15 @@ PACKAGE = Path(__file__).parents[1] / "spoolrunner"
 
 CLI = {"cli", "__main__"}
 REPORT = {"report"}
-CHECK = {"check"}
+CHECK = {"check", "jobrunner"}
 LOCALRUN = {"localrun"}
 RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
-    *("drop", "envfile", "index", "joblog", "manifest", "masks", "outputs", "plan", "project"),
-    *("record", "release", "request", "setting", "settings", "units", "verdict", "weights"),
-    "wire",
+    *("drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks", "outputs"),
+    *("plan", "project", "record", "release", "request", "setting", "settings", "units"),
+    *("verdict", "weights", "wire"),
 }
 LAYERS = [CLI, REPORT, CHECK, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]
 
@@ -45,13 +45,13 @@ OF_THE_WORLD = {
     *("logging", "os", "random", "secrets", "shutil", "signal", "socket", "subprocess"),
     *("tempfile", "threading", "time"),
 }
-# Its library has to be used by one thread at a time at first.
-MAY_KNOW = {"record": {"threading"}}
+# msgspec can't take a type apart in two threads at once.
+ALLOWED = {"record": {"threading"}}
 
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 30
 # A program of its own that can import nothing of ours: splitting it would only hide that.
-LONGER = {"keeper.py": 330}
+LONGER = {"keeper.py": 345}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 each_module = pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_words_do_not_know_the_world(name):
     paths = [path for path in MODULES if house(path) == name]
     assert paths, f"there is no {name}"
     for path in paths:
-        of_the_world = OF_THE_WORLD - MAY_KNOW.get(name, set())
-        found = {dotted.split(".")[0] for dotted in imports(path)} & of_the_world
+        found = {dotted.split(".")[0] for dotted in imports(path)} & OF_THE_WORLD
+        found -= ALLOWED.get(name, set())
         assert not found, f"{path.name} imports {found}"
 
 

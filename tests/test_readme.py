@@ -4,17 +4,22 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import click
+from click.testing import CliRunner
 
 from spoolrunner import errors
 from spoolrunner.check import kinds
-from spoolrunner.cli import EPILOG, VERBS
+from spoolrunner.cli import EPILOG, VERBS, group
 from spoolrunner.report.overview import Counts, Disk, Flags, Left, Overview, Runner
 from spoolrunner.spool.board import ActiveJob
 from tests import readme_blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+OPERATING = (ROOT / "OPERATING.md").read_text()
 
 
 def test_the_table_of_commands_is_the_programs() -> None:
@@ -25,7 +30,7 @@ def test_the_table_of_commands_is_the_programs() -> None:
 
 
 def test_the_table_of_findings_is_the_programs() -> None:
-    shown = re.search(r"<!-- findings -->\n(.*?)<!-- /findings -->", README, re.DOTALL)
+    shown = re.search(r"<!-- findings -->\n(.*?)<!-- /findings -->", OPERATING, re.DOTALL)
     assert shown
     assert shown[1] == kinds.table_for_readme()
 
@@ -49,22 +54,30 @@ def test_every_exit_status_of_an_error_is_in_the_table_and_in_the_help() -> None
         assert re.search(rf"\b{status}\b", EPILOG)
 
 
-def test_every_command_has_help_with_an_example() -> None:
+def test_every_command_has_help_with_an_example_that_fits_a_terminal() -> None:
+    for words in every_command():
+        done = CliRunner().invoke(group, [*words, "--help"], prog_name="spoolrunner")
+        assert done.exit_code == 0, words
+        assert "Example" in done.output, words
+        assert max(map(len, done.output.splitlines())) <= 80, words
+
+
+def every_command() -> Iterator[list[str]]:
+    context = click.Context(group)
     for name in VERBS:
-        words = [sys.executable, "-m", "spoolrunner", name, "--help"]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-        example = done.stdout
-        if "Commands:" in example:  # a group: its commands have theirs
-            continue
-        assert "Example" in example, name
+        yield [name]
+        verb = group.get_command(context, name)
+        if isinstance(verb, click.Group):
+            yield from ([name, inner] for inner in verb.commands)
 
 
 def test_every_test_that_the_readme_names_is_there() -> None:
-    named = re.findall(r"`(tests/[\w./-]+\.py)::(\w+)`", README)
+    pattern = r"`(tests/[\w./-]+\.py)::(\w+)`"
+    named = re.findall(pattern, README)
     shown = re.search(r"<!-- reporting -->\n(.*?)<!-- /reporting -->", README, re.DOTALL)
     assert shown
     assert len(named) == len(shown[1].splitlines()) - 2
-    for path, name in named:
+    for path, name in [*named, *re.findall(pattern, OPERATING)]:
         assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
 
 

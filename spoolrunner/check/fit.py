@@ -21,7 +21,6 @@ from spoolrunner.spool import filesystem
 from spoolrunner.spool.requests import SEQUENCE
 from spoolrunner.spool.rooms import GROUP_MODE, HIDDEN, INBOX_MODE, LOCKS_MODE, MARKER, ROOMS
 from spoolrunner.wake import Wake
-from spoolrunner.workspace.storage import PASSABLE_FOLDER, SHARED_FOLDER
 
 CLOCK_SLACK_S = 60.0
 FEW_INODES = 1000
@@ -82,11 +81,7 @@ def _storage(ground: Ground) -> Iterator[Finding]:
     except BadMachine as error:
         yield Finding("bad_storage", str(storage.high), error.public)
         return
-    private = (storage.high / "workspaces", storage.high / "logs", storage.journals)
-    wanted = dict.fromkeys((*private, storage.archives), files.PRIVATE_FOLDER)
-    wanted |= {storage.high: PASSABLE_FOLDER, storage.jobs: PASSABLE_FOLDER}
-    wanted |= dict.fromkeys((storage.medium, storage.medium / "workspaces"), SHARED_FOLDER)
-    for path, mode in wanted.items():
+    for path, mode in storage.modes().items():
         try:
             about = path.stat()
         except FileNotFoundError:

@@ -12,6 +12,7 @@ from spoolrunner.check.kinds import Finding
 from spoolrunner.config import Config
 from spoolrunner.errors import BadMachine, BadRequest
 from spoolrunner.executor import Executor
+from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.record import NEWER
 from spoolrunner.request import Job, Request
 from spoolrunner.runner import clock
@@ -28,7 +29,7 @@ class Ground:
     mend_rooms: what `init` does.
 
     everything: look at all of history. hashes: read published outputs. looked: how many of what
-    were looked at, for the person to see.
+    were looked at, for the person to see. headway: of all looks together.
     """
 
     config: Config
@@ -40,6 +41,16 @@ class Ground:
     everything: bool = False
     hashes: bool = False
     looked: dict[str, int] = field(default_factory=dict)
+    headway: Headway = UNHEARD
+
+    @property
+    def files_headway(self) -> Headway:
+        """Counted are files; but where they are read, which takes nearly all of the time, bytes."""
+        return UNHEARD if self.hashes else self.headway
+
+    @property
+    def bytes_headway(self) -> Headway:
+        return self.headway if self.hashes else UNHEARD
 
     def active(self) -> list[Request]:
         return find.all_active(self.rooms)

@@ -27,8 +27,10 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def history(ground: Ground) -> Iterator[Finding]:
+    ground.files_headway.expect(sum(1 for _ in finished(ground)))
     for path in finished(ground):
         ground.count("finished requests")
+        ground.files_headway.add()
         yield from _done(ground, path)
     for folder in islice(days(ground.rooms), None if ground.everything else NEWEST_DAYS):
         yield from _strange_day(ground, folder)

@@ -215,7 +215,7 @@ class Finding:
 
 
 def table_for_readme() -> str:
-    """The table as markdown, as it stands in README.md between its `findings` marks."""
+    """The table as markdown, as it stands in OPERATING.md between its `findings` marks."""
     rows = ["| kind | grade | what | whose turn | `--repair` |", "|---|---|---|---|---|"]
     rows += [
         f"| `{name}` | {kind.grade} | {kind.what} | {kind.who} | {kind.repair or '-'} |"

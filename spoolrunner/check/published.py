@@ -120,9 +120,12 @@ def _files(ground: Ground, places: Places, settled: dict[str, ActionState]) -> I
     folders = {places.high / "metadata", places.medium / "metadata"}
     for action, state in settled.items():
         ground.count("published outputs", len(state.outputs))
+        ground.files_headway.expect(len(state.outputs))
+        ground.bytes_headway.expect(sum(mark.size for mark in state.outputs.values()))
         for path, mark in state.outputs.items():
             folders |= {(places.high / path).parent, (places.medium / path).parent}
             yield from _output(ground, places.high, path, mark, action)
+            ground.files_headway.add()
     for folder in sorted(folders):
         for name in names(folder):
             if is_draft(name):
@@ -143,7 +146,8 @@ def _output(ground: Ground, root: Path, path: str, mark: Mark, action: str) -> I
         about = os.fstat(descriptor)
         touched = not staging.same(about, mark)
         if about.st_size != mark.size or (
-            (touched or ground.hashes) and staging.digest(descriptor) != mark.sha256
+            (touched or ground.hashes)
+            and staging.digest(descriptor, ground.bytes_headway) != mark.sha256
         ):
             yield Finding("output_changed", str(root / path), f"An output of {action}.")
     finally:

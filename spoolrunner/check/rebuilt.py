@@ -18,8 +18,8 @@ from spoolrunner.record import NEWER, changed, to_json
 from spoolrunner.request import Code, Job, Output, Request, Status
 from spoolrunner.runner import clock
 from spoolrunner.spool import registry, requestfile
+from spoolrunner.workspace import ledger
 from spoolrunner.workspace.places import Places, manifest_of
-from spoolrunner.workspace.storage import SHARED_FILE
 
 # Of these a job's end leaves no trace in the index: nobody asked any more, or it was not its fault.
 UNTOLD = (Code.CANCELLED_BY_USER, Code.INTERNAL_ERROR)
@@ -133,19 +133,14 @@ def is_noted(path: Path) -> bool:
 
 def manifests(ground: Ground, places: Places, about: WorkspaceIndex) -> None:
     """Write both manifests again. Of a torn one what was only told there is kept beside it."""
-    high, medium = manifest_of(places.high), manifest_of(places.medium)
+    high = manifest_of(places.high)
     before = _kept(ground, high) or Manifest(workspace=about.name)
     entries = dict(before.outputs)
     for action, state in about.actions.items():
         if state.published:
             entries = _without(entries, action, state) | _entries(about, action, state, entries)
     after = changed(before, outputs=entries)
-    files.make_folder(high.parent)
-    places.storage.share(medium.parent)
-    with files.Changes() as disk:  # the view first, as the ledger does
-        disk.write(medium, to_json(manifest.medium_view(after)), SHARED_FILE)
-    with files.Changes() as disk:
-        Notebook(high).write(disk, to_json(after))
+    ledger.write_manifests(places, Notebook(high), after)
 
 
 def _kept(ground: Ground, path: Path) -> Manifest | None:

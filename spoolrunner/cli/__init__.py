@@ -39,7 +39,11 @@ VERBS = {
     "archive": ("keep", "Pack a workspace's files into one, and delete them."),
     "unarchive": ("keep", "Bring an archived workspace back."),
     "backup": ("keep", "Copy the spool into one file while the service goes on."),
-    "service": ("units", "Print a systemd unit or a crontab line for this configuration."),
+    "import-jobrunner": ("jobrunner", "Take over what OpenSAFELY's job-runner left; dry at first."),
+    "service": (
+        "units",
+        "Print a systemd unit, a crontab line or a firewall for this configuration.",
+    ),
     "workspace": ("spool", "Register, list and show workspaces."),
     "check": ("check", "Is everything fit to run, does the spool hold together; --repair mends."),
 }
@@ -47,7 +51,7 @@ VERBS = {
 EPILOG = """\b
 Example:
   spoolrunner init
-  spoolrunner submit https://github.com/opensafely/study run_all --workspace asthma
+  spoolrunner submit https://github.com/opensafely/study run_all --wait
   spoolrunner run --drain
   spoolrunner status
 
@@ -122,7 +126,7 @@ def _as_ours(error: Exception) -> SpoolrunnerError:
         return BadMachine(
             "This user may not do that.",
             kind="no_permission",
-            hint="Do it as the runner's user.",
+            hint="Do it as the runner's user; who is in SPOOL_GROUP may ask for `status`.",
             detail=str(error),
         )
     if isinstance(error, OSError):

@@ -13,6 +13,7 @@ import click
 from spoolrunner import config as settings
 from spoolrunner.config import Config
 from spoolrunner.errors import BadConfig, BadMachine, TryLater
+from spoolrunner.request import attempt_name
 from spoolrunner.spool import rooms as spool_rooms
 from spoolrunner.spool.rooms import Rooms
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from spoolrunner.checkout import Studies
     from spoolrunner.executor import Executor, Usage
+    from spoolrunner.report.folders import Folders
     from spoolrunner.report.load import Loads
     from spoolrunner.runner.courier import Courier
     from spoolrunner.runner.detection import Detection
@@ -40,7 +42,11 @@ def config(ctx: click.Context) -> Config:
 
 
 def rooms(ctx: click.Context) -> Rooms:
-    return spool_rooms.open_spool(config(ctx).spool_dir)
+    return open_spool(config(ctx))
+
+
+def open_spool(settings: Config) -> Rooms:
+    return spool_rooms.open_spool(settings.spool_dir)
 
 
 def make_rooms(settings: Config, *, volatile: bool) -> Rooms:
@@ -103,6 +109,7 @@ def house(settings: Config, place: Rooms) -> "House":
     spool_rooms.check_modes(place)
     store = storage(settings)
     store.check(real_data=not settings.dummy_data)
+    store.check_modes()
     _check_network(settings, place)
     return House(
         config=settings,
@@ -179,8 +186,9 @@ def _check_network(settings: Config, place: Rooms) -> None:
             raise BadMachine(
                 f"The engine has no network {network!r}, by which jobs would reach the database.",
                 kind="no_network",
-                hint=f"Make it with `docker network create {network}`, let it lead nowhere but to"
-                " the database, or set DATABASE_ACCESS_NETWORK.",
+                hint="Make it with `spoolrunner service network | sudo sh`: that is"
+                f" `docker network create {network}`, and a firewall by which it leads to the"
+                " database alone. Or set DATABASE_ACCESS_NETWORK.",
             )
 
 
@@ -225,10 +233,25 @@ def loads(place: Rooms, settings: Config | None) -> "Loads":
             return None
         if job.executor not in built:
             built[job.executor] = made[job.executor]()
-        name = f"sr-{place.spool8}-{job.identifier}-{job.attempt}"
+        name = attempt_name(place.spool8, job.identifier, job.attempt)
         return built[job.executor].usage(name)
 
     return Loads(usage)
+
+
+def folders(place: Rooms, settings: Config | None) -> "Folders":
+    """How much disk running jobs take; nothing of what this user may not look into."""
+    from spoolrunner.report.folders import Folders
+    from spoolrunner.workspace.gauge import taken_bytes
+
+    def count(job: "ActiveJob") -> int | None:
+        if settings is None:
+            return None
+        name = attempt_name(place.spool8, job.identifier, job.attempt)
+        folder = settings.high_privacy_volume_dir.absolute() / name
+        return taken_bytes(folder) if os.access(folder, os.R_OK) else None
+
+    return Folders(count)
 
 
 def _chosen(settings: Config, place: Rooms) -> str:

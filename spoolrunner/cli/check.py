@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import click
 
@@ -16,6 +17,7 @@ from spoolrunner.lock import Lock
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.findings import checked, findings_sheet
+from spoolrunner.report.progress import Progress
 from spoolrunner.spool.rooms import Rooms
 
 BESIDE_S = 1.0  # `status` holds the lock shared for an instant
@@ -41,14 +43,18 @@ def check(ctx: click.Context, repair: bool, everything: bool, hashes: bool, as_j
     """
     place = build.rooms(ctx)
     mended: list[Finding] = []
-    with _alone(place) if repair else contextlib.nullcontext():
+    with (
+        _alone(place) if repair else contextlib.nullcontext(),
+        Progress("checking", "" if hashes else "files") as progress,
+    ):
+        make = partial(_ground, ctx, place, everything, hashes, progress)
         if repair:
-            mended = list(looks.mend(_ground(ctx, place, everything, hashes)))
-        ground = _ground(ctx, place, everything, hashes)
+            mended = list(looks.mend(make()))
+        ground = make()
         found = looks.look(ground)
         if not repair and found and locks.is_locked(place.locks / "mover"):
             time.sleep(AGAIN_S)
-            again = looks.look(_ground(ctx, place, everything, hashes))
+            again = looks.look(make())
             found = [finding for finding in found if finding in again]
     result = checked(str(place.folder), found, mended, ground.looked)
     if as_json:
@@ -58,7 +64,9 @@ def check(ctx: click.Context, repair: bool, everything: bool, hashes: bool, as_j
     ctx.exit(max((STATUSES[finding.about.grade] for finding in found), default=0))
 
 
-def _ground(ctx: click.Context, place: Rooms, everything: bool, hashes: bool) -> Ground:
+def _ground(
+    ctx: click.Context, place: Rooms, everything: bool, hashes: bool, progress: Progress
+) -> Ground:
     settings = build.config(ctx)
     return Ground(
         config=settings,
@@ -69,6 +77,7 @@ def _ground(ctx: click.Context, place: Rooms, everything: bool, hashes: bool) ->
         mend_rooms=lambda: build.make_rooms(settings, volatile=True),
         everything=everything,
         hashes=hashes,
+        headway=progress,
     )
 
 

@@ -1,7 +1,8 @@
 """The verb `gc`: what has expired, and what belongs to nobody."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import click
 
@@ -11,6 +12,7 @@ from spoolrunner.config import Config
 from spoolrunner.executor import Executor
 from spoolrunner.record import Record, builtins
 from spoolrunner.report import stdout
+from spoolrunner.report.progress import Progress
 from spoolrunner.report.sheet import Block, Cell, Line, Table
 from spoolrunner.runner import orphans, retention
 from spoolrunner.runner.orphans import Orphan
@@ -42,8 +44,16 @@ def gc(ctx: click.Context, yes: bool, as_json: bool) -> None:
     """
     settings, place = build.config(ctx), build.rooms(ctx)
     storage = build.storage(settings)
-    found = [_expire(one, yes=yes) for one in retention.expired(settings, place, storage)]
-    found += [_clear(one, place, yes=yes) for one in _orphans(settings, place)]
+    deeds: list[Callable[..., Found]] = [
+        partial(_expire, one) for one in retention.expired(settings, place, storage)
+    ]
+    deeds += [partial(_clear, one, place) for one in _orphans(settings, place)]
+    found = []
+    with Progress("removing" if yes else "looking", "folders and containers") as progress:
+        progress.expect(len(deeds))
+        for deed in deeds:
+            found.append(deed(yes=yes))
+            progress.add()
     if as_json:
         click.echo(json.dumps(builtins(found), indent=1))
     else:

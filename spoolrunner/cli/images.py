@@ -21,7 +21,7 @@ from spoolrunner.spool import find, orders
 
 
 @click.command(
-    epilog="\b\nExample, with a file made elsewhere by `docker save NAME:TAG | gzip > r.tar.gz`:\n"
+    epilog="\b\nExample, with a file made elsewhere by `docker save TAG | gzip > r.tar.gz`:\n"
     "  spoolrunner images\n  spoolrunner images --load r.tar.gz"
 )
 @click.option(
@@ -63,9 +63,8 @@ def _find(executor: Executor, settings: Config, job: Job) -> Image | None:
 
 
 def _load(executor: DockerExecutor, archive: Path, registry: str) -> None:
-    with archive.open("rb") as file:
-        total_bytes = 2 * archive.stat().st_size  # read once to verify it, once to load it
-        with Progress(f"loading {archive.name}", total_bytes) as progress:
-            names = executor.images.load(file, registry, progress.add)
+    with archive.open("rb") as file, Progress(f"loading {archive.name}") as progress:
+        progress.expect(2 * archive.stat().st_size)  # read once to verify, once to load it
+        names = executor.images.load(file, registry, progress.add)
     for name in names:
         click.echo(f"loaded {name}", err=True)

@@ -7,8 +7,10 @@ import click
 from spoolrunner.cli import build, confirm
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadInput, TryLater
+from spoolrunner.figures import size_words
+from spoolrunner.headway import UNHEARD
 from spoolrunner.index import WorkspaceIndex
-from spoolrunner.report.progress import Progress, size_words
+from spoolrunner.report.progress import Progress
 from spoolrunner.spool import find, registry
 from spoolrunner.spool.backup import Backup
 from spoolrunner.spool.rooms import Rooms
@@ -28,10 +30,10 @@ def archive(ctx: click.Context, workspace: str, yes: bool) -> None:
     place = build.rooms(ctx)
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
-    size_bytes = Archive(storage, index.folder, _unheard).size_bytes()
+    size_bytes = Archive(storage, index.folder, UNHEARD).size_bytes()
     confirm.ask(f"Archive {workspace}, {size_words(size_bytes)}, and delete its files?", yes=yes)
-    with Progress(f"archiving {workspace}", 2 * size_bytes) as progress:
-        packed = Archive(storage, index.folder, progress.add)
+    with Progress(f"archiving {workspace}") as progress:
+        packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
             _refuse_active(place, index)
@@ -49,8 +51,8 @@ def unarchive(ctx: click.Context, workspace: str) -> None:
     place = build.rooms(ctx)
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
-    with Progress(f"unarchiving {workspace}", 0) as progress:
-        packed = Archive(storage, index.folder, progress.add)
+    with Progress(f"unarchiving {workspace}") as progress:
+        packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
             packed.take_out()
@@ -70,7 +72,8 @@ def backup(ctx: click.Context, file: Path) -> None:
     What was reported as ended does not run again.
     """
     place = build.rooms(ctx)
-    made = Backup(place).write(file.absolute())
+    with Progress("backup", "files") as progress:
+        made = Backup(place, progress).write(file.absolute())
     click.echo(f"{made} files of {place.folder} are in {file.absolute()}")
 
 
@@ -97,7 +100,3 @@ def _refuse_active(place: Rooms, index: WorkspaceIndex) -> None:
             kind="workspace_active",
             hint="Wait for their end, or cancel them.",
         )
-
-
-def _unheard(read_bytes: int) -> None:
-    """Nobody waits for this one."""

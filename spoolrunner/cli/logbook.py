@@ -16,6 +16,8 @@ def open_logbook(settings: Config, *, quiet: bool) -> None:
     """Log to stderr, and to DEBUG_LOG_FILE. quiet: for cron, only what needs somebody."""
     as_json = settings.log_format == "json"
     stream = logging.StreamHandler()
+    if quiet:
+        stream.addFilter(lambda record: record.levelno >= logging.ERROR)
     stream.setFormatter(LineFormatter(as_json=as_json, journal=_is_journal()))
     PACKAGE.setLevel(logging.DEBUG)
     PACKAGE.addHandler(stream)
@@ -27,12 +29,12 @@ def open_logbook(settings: Config, *, quiet: bool) -> None:
         )
         file.setFormatter(LineFormatter(as_json=as_json))
         PACKAGE.addHandler(file)
-    follow(settings, quiet=quiet)
+    follow(settings)
 
 
-def follow(settings: Config, *, quiet: bool = False) -> None:
+def follow(settings: Config) -> None:
     """Take the level of what goes to stderr, and the secrets to hide, from these settings."""
-    PACKAGE.handlers[0].setLevel(logging.ERROR if quiet else settings.loglevel)
+    PACKAGE.handlers[0].setLevel(settings.loglevel)
     hide = launch.masks(settings).text
     for handler in PACKAGE.handlers:
         if isinstance(handler.formatter, LineFormatter):

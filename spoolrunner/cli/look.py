@@ -1,5 +1,6 @@
 """Verbs that only look: status, show, logs. They read the spool and work without a runner."""
 
+import contextlib
 import json
 import os
 import sys
@@ -9,18 +10,18 @@ from pathlib import Path
 
 import click
 
-from spoolrunner.cli import build
+from spoolrunner.cli import build, choose
 from spoolrunner.config import Config
-from spoolrunner.errors import BadInput, Usage
+from spoolrunner.errors import BadInput, SpoolrunnerError, Usage
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.health import health
-from spoolrunner.report.load import Loads
 from spoolrunner.report.overview import Overview, overview
-from spoolrunner.report.sheet import Block, overview_sheet, request_sheet
+from spoolrunner.report.sheet import Block, Place, overview_sheet, request_sheet
 from spoolrunner.request import Job, Request, Status, attempt_name
 from spoolrunner.runner import launch
-from spoolrunner.spool import find
+from spoolrunner.settings import STORAGE_MARKER
+from spoolrunner.spool import board
 from spoolrunner.spool.rooms import Rooms
 
 CHUNK_BYTES = 1 << 16
@@ -55,7 +56,7 @@ def status(
     if check:
         _check(look(), build.place_to_look(ctx)[1], as_json=as_json)
     elif watch:
-        _watch(look, build.loads(*build.place_to_look(ctx)))
+        _watch(ctx, look)
     elif as_json:
         click.echo(json.dumps(builtins(look()), indent=1))
     else:
@@ -69,9 +70,18 @@ def _overview(place: Rooms, settings: Config | None) -> Overview:
         "high privacy": settings.high_privacy_storage_base,
         "medium privacy": settings.medium_privacy_storage_base,
     }
-    # Another user's settings may be others than the runner's: what that wrote down counts then.
-    backend = settings.backend if os.access(place.claims, os.R_OK) else ""
-    return overview(place, backend, disks)
+    if not os.access(place.claims, os.R_OK):
+        # Another user's settings may be others than the runner's: what that wrote down counts.
+        return overview(place, "", disks)
+    return overview(place, settings.backend, disks, _storage_trouble(settings))
+
+
+def _storage_trouble(settings: Config) -> str:
+    """A disk that is not mounted looks like an empty folder: only our marker tells."""
+    bases = (settings.high_privacy_storage_base, settings.medium_privacy_storage_base)
+    gone = [str(base) for base in bases if not os.path.exists(base / STORAGE_MARKER)]
+    names = " and ".join(gone)
+    return f"nothing of ours is in {names}, so all waits. Is the disk mounted?" if gone else ""
 
 
 def _check(now: Overview, settings: Config | None, *, as_json: bool) -> None:
@@ -84,16 +94,23 @@ def _check(now: Overview, settings: Config | None, *, as_json: bool) -> None:
     raise click.exceptions.Exit(found.status)
 
 
-def _watch(look: Callable[[], Overview], loads: Loads) -> None:
+def _watch(ctx: click.Context, look: Callable[[], Overview]) -> None:
     if not sys.stdout.isatty():
         raise Usage(
             "--watch needs a terminal.", kind="no_terminal", hint="Scripts use `status --json`."
         )
     from spoolrunner.report import screen
+    from spoolrunner.report.watched import Expectations, Watched, watched_sheet
+
+    place, settings = build.place_to_look(ctx)
+    loads, folders = build.loads(place, settings), build.folders(place, settings)
+    expectations = Expectations(place)
 
     def sheet() -> Iterator[Block]:
         now = look()
-        return overview_sheet(now, loads.look(now.jobs))
+        jobs = now.jobs
+        known = Watched(loads.look(jobs), folders.look(jobs), expectations.look(jobs))
+        return watched_sheet(now, known)
 
     screen.watch(sheet, WATCH_EVERY_S)
 
@@ -105,15 +122,19 @@ def _watch(look: Callable[[], Overview], loads: Loads) -> None:
 def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
     """All about a request, a job, or the failure that a reference stands for.
 
-    IDENTIFIER may be any unambiguous part of an id.
+    IDENTIFIER may be part of an id, or an action's name. Where that may mean several, a terminal
+    asks which; elsewhere they are listed and the exit status is 3.
     """
     place = build.rooms(ctx)
-    request = find.any_request(place, identifier)
+    meant = choose.any_request(place, identifier)
     if as_json:
-        click.echo(json.dumps(builtins(request), indent=1))
+        click.echo(json.dumps(builtins(meant.request), indent=1))
         return
-    jobs = find.jobs_meant(request, identifier)
-    stdout.show(request_sheet(request, jobs, _folders(ctx, request)))
+    stdout.show(
+        request_sheet(
+            meant.request, meant.jobs, _folders(ctx, meant.request), _places(ctx, place, meant.jobs)
+        )
+    )
 
 
 @click.command(epilog="Example: spoolrunner logs k3j2h4 --follow")
@@ -123,8 +144,7 @@ def show(ctx: click.Context, identifier: str, as_json: bool) -> None:
 def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
     """What a job said, with the summary at its end; of a request, all its jobs one by one."""
     place = build.rooms(ctx)
-    request = find.any_request(place, identifier)
-    jobs = find.jobs_meant(request, identifier)
+    jobs = choose.any_request(place, identifier).jobs
     masks = launch.masks(build.config(ctx))
     shown = 0
     for job in jobs:
@@ -136,6 +156,24 @@ def logs(ctx: click.Context, identifier: str, follow: bool) -> None:
             shown += 1
     if not shown:
         raise BadInput("None of its jobs has said anything yet.", kind="no_log")
+
+
+def _places(ctx: click.Context, place: Rooms, jobs: list[Job]) -> dict[str, Place]:
+    progress = board.progress(place, board.read(place))
+    running = [job for job in jobs if job.status is Status.RUNNING and job.attempt]
+    return {
+        job.identifier: _place(ctx, place, job, progress.get(job.identifier, "")) for job in running
+    }
+
+
+def _place(ctx: click.Context, place: Rooms, job: Job, progress: str) -> Place:
+    settings, name = build.config(ctx), attempt_name(place.spool8, job.identifier, job.attempt)
+    process = None
+    made = build.executors(settings, place)
+    with contextlib.suppress(SpoolrunnerError):  # an engine that is away
+        process = made[job.executor]().process(name) if job.executor in made else None
+    folder = settings.high_privacy_volume_dir.absolute() / name / "workspace"
+    return Place(name, folder, process, progress)
 
 
 def _log_of(ctx: click.Context, place: Rooms, job: Job, *, follow: bool) -> Iterator[bytes]:

@@ -44,7 +44,10 @@ def maintenance() -> None:
     """Hold database jobs while the database is in maintenance."""
 
 
-@maintenance.command(epilog="Example: spoolrunner maintenance on --drain")
+@maintenance.command(
+    epilog="Example: spoolrunner maintenance on --drain",
+    short_help="Start no database job, and stop those that run.",
+)
 @click.option("--drain", is_flag=True, help="Let database jobs that run come to their end.")
 @click.option("--no-checks", is_flag=True, help=NO_CHECKS)
 @click.pass_context

@@ -131,10 +131,10 @@ def _keep_tidy(retention: Retention, *, drain: bool) -> None:
 
 
 def _watch_database(settings: Config, detection: "Detection", *, drain: bool) -> None:
+    every_s = settings.maintenance_poll_interval_s
     if drain:
-        detection.once()
-        return
-    watch = partial(detection.run, settings.maintenance_poll_interval_s, threading.Event())
+        detection.once_in(every_s)  # before any database job starts
+    watch = partial(detection.run, every_s, threading.Event())
     threading.Thread(target=watch, name="detection", daemon=True).start()
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from spoolrunner import files
-from spoolrunner.cli import build
+from spoolrunner.cli import build, choose
 from spoolrunner.drop import check_identifier
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.record import builtins
+from spoolrunner.report import stdout
+from spoolrunner.report.workspaces import workspace_sheet, workspaces_sheet
 from spoolrunner.request import ERROR_ACTION, Status
 from spoolrunner.spool import claims, find, orders, registry
 from spoolrunner.spool.rooms import Rooms
@@ -102,7 +104,7 @@ def cancel(ctx: click.Context, identifier: str, actions: tuple[str, ...]) -> Non
     was published by earlier runs stays. Asking twice does no harm.
     """
     place = build.rooms(ctx)
-    request = find.active(place, identifier)
+    request = choose.active_whole(place, identifier)
     unknown = set(actions) - {job.action for job in request.jobs} - set(request.requested_actions)
     if unknown:
         raise BadInput(
@@ -123,11 +125,10 @@ def kill(ctx: click.Context, identifier: str) -> None:
     IDENTIFIER may be part of a request's or of a job's. Nothing that was published is touched.
     """
     place = build.rooms(ctx)
-    request = find.active(place, identifier)
-    whole = identifier in request.identifier
-    for action in [""] if whole else [job.action for job in find.jobs_meant(request, identifier)]:
-        orders.give(place, "kill", request.identifier, action)
-    click.echo(f"asked to kill {request.identifier}")
+    meant = choose.active(place, identifier)
+    action = meant.job.action if meant.job else ""
+    orders.give(place, "kill", meant.request.identifier, action)
+    click.echo(f"asked to kill {meant.request.identifier} {action}".rstrip())
 
 
 @click.command(epilog="Example: spoolrunner retry k7m2x9")
@@ -139,7 +140,7 @@ def retry(ctx: click.Context, identifier: str) -> None:
     The finished request stays as it is.
     """
     place = build.rooms(ctx)
-    done = find.any_request(place, identifier)
+    done = choose.any_whole(place, identifier)
     failed = [job.action for job in done.jobs if job.status is Status.FAILED]
     if not done.status.final or not failed:
         raise BadInput(
@@ -161,7 +162,7 @@ def retry(ctx: click.Context, identifier: str) -> None:
     click.echo(token)
 
 
-@click.group()
+@click.group(epilog="Example: spoolrunner workspace list")
 def workspace() -> None:
     """Register, list and show workspaces.
 
@@ -189,28 +190,35 @@ def add(ctx: click.Context, name: str, repo: str, branch: str, db: str, force: b
     click.echo(f"asked to register the workspace {name!r}; see `spoolrunner workspace list`")
 
 
-@workspace.command(name="list")
-@click.option("--json", "as_json", is_flag=True)
+@workspace.command(name="list", epilog="Example: spoolrunner workspace list")
+@click.option("--json", "as_json", is_flag=True, help="For programs; stable.")
 @click.pass_context
 def list_(ctx: click.Context, as_json: bool) -> None:
     """Every known workspace, with its number if it was registered."""
     known = registry.every(build.rooms(ctx))
     if as_json:
         click.echo(json.dumps([_about(one) for one in known], indent=1))
-        return
-    for one in known:
-        click.echo(f"{one.number or '-':>4}  {one.name}  {one.repo}  {one.branch}  {one.db}")
+    elif known:
+        stdout.show(workspaces_sheet(known))
 
 
-@workspace.command()
+@workspace.command(epilog="Example: spoolrunner workspace show asthma")
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="With every output; stable.")
 @click.pass_context
-def show(ctx: click.Context, name: str) -> None:
+def show(ctx: click.Context, name: str, as_json: bool) -> None:
     """What the newest run of each action made."""
     index = registry.find(build.rooms(ctx), name)
     if index is None:
-        raise BadInput(f"There is no workspace {name!r}.", kind="unknown_workspace")
-    click.echo(json.dumps(builtins(index), indent=1))
+        raise BadInput(
+            f"There is no workspace {name!r}.",
+            kind="unknown_workspace",
+            hint="See `spoolrunner workspace list`.",
+        )
+    if as_json:
+        click.echo(json.dumps(builtins(index), indent=1))
+    else:
+        stdout.show(workspace_sheet(index))
 
 
 def _about(index: Any) -> dict[str, Any]:

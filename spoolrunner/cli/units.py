@@ -1,33 +1,38 @@
-"""The verb `service`: unit files and a crontab line for this very configuration."""
+"""The verb `service`: unit files, a crontab line and a firewall for this very configuration."""
 
 import grp
 import os
 import pwd
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from spoolrunner import files, settings
 from spoolrunner.cli import build
 from spoolrunner.config import Config
-from spoolrunner.report import unit_files
+from spoolrunner.errors import BadMachine
+from spoolrunner.report import fence, unit_files
 from spoolrunner.report.unit_files import Service
 
 FILE_MODE = 0o644
 # What a program is found by; the rest of the environment is the caller's own affair.
 OF_THE_PROCESS = ("SPOOLRUNNER_ENV", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+USUAL_PORTS = {"mssql": 1433, "mysql": 3306, "postgresql": 5432, "presto": 8080, "trino": 8080}
 
 
-@click.group()
+@click.group(epilog="Example: spoolrunner service systemd")
 def service() -> None:
     """Print what starts spoolrunner on this machine, for the configuration as it is now."""
 
 
 @service.command(
     epilog="\b\nExample:\n  spoolrunner service systemd --into /etc/systemd/system\n"
-    "  systemctl enable --now spoolrunner"
+    "  systemctl enable --now spoolrunner",
+    short_help="A hardened unit, restarted by a watchdog when it hangs.",
 )
 @click.option(
     "--drain",
@@ -57,6 +62,37 @@ def systemd(ctx: click.Context, drain: bool, into: Path | None) -> None:
 def cron(ctx: click.Context) -> None:
     """The crontab line: silent on success, and never two at once."""
     click.echo(unit_files.crontab(_service(ctx)))
+
+
+@service.command(
+    epilog="Example: spoolrunner service network | sudo sh",
+    short_help="A script for root: the databases' network, fenced in.",
+)
+@click.pass_context
+def network(ctx: click.Context) -> None:
+    """A script for root: the databases' network, and a firewall that lets it lead nowhere else."""
+    config = build.config(ctx)
+    doors = {_door(name, url) for name, url in config.database_urls.items()}
+    click.echo(fence.script(config.database_access_network, sorted(doors)), nl=False)
+
+
+def _door(name: str, url: str) -> tuple[str, int]:
+    """Address and port of a database, by its URL, which holds a password and is never shown."""
+    setting = f"{name.upper()}_DATABASE_URL"
+    parts = urlsplit(url)
+    port = parts.port or USUAL_PORTS.get(parts.scheme.partition("+")[0])
+    if not parts.hostname or not port:
+        raise BadMachine(
+            f"{setting} names no host and port.", hint="Write them as HOST:PORT in it."
+        )
+    try:
+        return socket.gethostbyname(parts.hostname), port
+    except OSError as error:
+        raise BadMachine(
+            f"The host of {setting} has no address here.",
+            hint="Put it into /etc/hosts, or mend the name server.",
+            detail=str(error),
+        ) from error
 
 
 def _service(ctx: click.Context) -> Service:

@@ -64,6 +64,20 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Used:
+    """What it used from its start to its end. None: the kernel did not tell.
+
+    cpu_s: processor time. memory_peak_bytes: the most that it held at once, with the files that the
+    kernel kept in memory for it. read_bytes, written_bytes: from and to disks.
+    """
+
+    cpu_s: float | None = None
+    memory_peak_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Exit:
     """It has ended and nothing of it runs any more.
 
@@ -77,6 +91,7 @@ class Exit:
     started_at: str
     finished_at: str
     image_id: str = ""
+    used: Used = Used()
 
 
 @dataclass(frozen=True)
@@ -97,10 +112,19 @@ Look = Running | Exit | Absent
 
 @dataclass(frozen=True)
 class Usage:
-    """What a running job uses. cpu_s: processor time since it began."""
+    """What a running job uses. cpu_s: processor time since it began. pids: with its threads."""
 
     cpu_s: float
     memory_bytes: int
+    pids: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """A job's first process, as the machine that runs it sees it."""
+
+    pid: int
+    argv: tuple[str, ...]
 
 
 class Images(Protocol):
@@ -137,6 +161,12 @@ class Executor(Protocol):
 
     def usage(self, name: str) -> Usage | None:
         """What it uses now; None if it does not run, or that can't be known."""
+
+    def process(self, name: str) -> Process | None:
+        """Its first process; None if it does not run."""
+
+    def said_bytes(self, name: str) -> int:
+        """How much it has said so far, what was cut out included; at least that."""
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Write what it said to path, at most limit_bytes: head and tail, saying what was cut."""

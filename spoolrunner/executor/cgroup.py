@@ -34,6 +34,7 @@ class Group:
     join: tuple[str, ...]
     oom_events: str
     pids_max: str
+    memory_peak: str
 
 
 class ControlGroups:
@@ -106,10 +107,12 @@ class ControlGroups:
     def _group(self, name: str) -> Group:
         used = {controller: self._folder(controller, name) for controller in self.controllers}
         events = "memory.events" if self._unified else "memory.oom_control"
+        peak = "memory.peak" if self._unified else "memory.max_usage_in_bytes"
         return Group(
             join=tuple(sorted({str(folder / "cgroup.procs") for folder in used.values()})),
             oom_events=str(used["memory"] / events) if "memory" in used else "",
             pids_max=str(used["pids"] / "pids.max") if "pids" in used else "",
+            memory_peak=str(used["memory"] / peak) if "memory" in used else "",
         )
 
     def _settings(self, controller: str, limits: Limits) -> Iterator[tuple[str, str]]:

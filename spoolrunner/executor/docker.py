@@ -27,12 +27,14 @@ from spoolrunner.executor import (
     Launch,
     Limits,
     Look,
+    Process,
     Usage,
     docker_log,
     docker_stats,
     docker_words,
     engine_life,
 )
+from spoolrunner.executor.accounts import Accounts
 from spoolrunner.executor.docker_images import DockerImages
 
 LABEL = "spoolrunner"
@@ -63,6 +65,8 @@ class DockerExecutor:
         self._timeout_s = timeout_s
         self._idle: deque[APIClient] = deque()
         self._engine_info: dict[str, Any] = {}
+        self._accounts = Accounts()
+        self._logs = docker_log.DockerLogs(self._engine, timeout_s)
         self._turns = [threading.Lock() for _ in range(256)]
 
     def start(self, launch: Launch) -> None:
@@ -84,6 +88,7 @@ class DockerExecutor:
         with self._engine() as engine:
             about = self._find(engine, name)
         found = Absent() if about is None else docker_words.look(about)
+        found = self._accounts.seen(name, about or {}, found)
         url = self._url or kwargs_from_env().get("base_url")
         return engine_life.judged(found, url, lambda: bool(self._info().get("LiveRestoreEnabled")))
 
@@ -109,6 +114,12 @@ class DockerExecutor:
     def usage(self, name: str) -> Usage | None:
         return docker_stats.usage(self._engine, name)
 
+    def process(self, name: str) -> Process | None:
+        return docker_stats.process(self._engine, name)
+
+    def said_bytes(self, name: str) -> int:
+        return self._logs.said_bytes(name)
+
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         """Each line begins with its time. What was saved of a container that is gone is kept.
 
@@ -117,30 +128,19 @@ class DockerExecutor:
         """
         if isinstance(self.look(name), Absent):
             return
-        docker_log.save(path, limit_bytes, lambda: self._said(name, follow=False))
+        docker_log.save(path, limit_bytes, lambda: self._logs.said(name, follow=False))
 
     def follow_log(self, name: str, follow: bool) -> Iterator[bytes]:
         """With follow there is no time limit between two messages: a job may be silent for days."""
         if not isinstance(self.look(name), Absent):
-            yield from self._said(name, follow)
-
-    def _said(self, name: str, follow: bool) -> Iterator[bytes]:
-        with (
-            self._engine() as engine,
-            engine.get(
-                f"{engine.base_url}/v{engine.api_version}/containers/{name}/logs",
-                params={"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)},
-                stream=True,
-                timeout=(self._timeout_s, None if follow else self._timeout_s),
-            ) as answer,
-        ):
-            answer.raise_for_status()
-            yield from docker_log.messages(answer.iter_content(chunk_size=None))
+            yield from self._logs.said(name, follow)
 
     def clear(self, name: str) -> None:
+        self._logs.forget(name)
         with self._engine() as engine, contextlib.suppress(NotFound):
             if self._find(engine, name):
                 _remove(engine, name)
+        self._accounts.forget(name)
 
     def names(self) -> list[str]:
         with self._engine() as engine:
@@ -187,7 +187,7 @@ class DockerExecutor:
             ) from error
         except (DockerException, OSError) as error:  # those of requests are OSErrors
             raise TryLater(
-                f"The docker engine does not answer within {self._timeout_s:g} s.",
+                "The docker engine does not answer.",
                 hint="Is it running? `docker info` tells.",
                 detail=str(error),
             ) from error

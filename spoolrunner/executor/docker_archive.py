@@ -21,6 +21,7 @@ from spoolrunner.errors import BadInput
 
 MANIFEST = "manifest.json"
 GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
 MOST_JSON_BYTES = 8 << 20
 CHUNK_BYTES = 1 << 20
 
@@ -35,7 +36,8 @@ class Archived:
 
 @dataclass
 class _Member:
-    """sha256: of the bytes as they lie there. content: of what they hold, uncompressed."""
+    """sha256: of the bytes as they lie there. content: of what they hold, uncompressed; "" if only
+    zstd could tell, which this Python has not."""
 
     sha256: str = ""
     content: str = ""
@@ -88,18 +90,35 @@ def _read(whole: tarfile.TarFile) -> _Members:
 
 
 def _hashed(file: IO[bytes], size: int) -> _Member:
-    raw, content = hashlib.sha256(), hashlib.sha256()
-    kept, unpack = b"", None
-    first = True
-    while part := file.read(CHUNK_BYTES):
-        if first and part.startswith(GZIP):
-            unpack = zlib.decompressobj(wbits=31)
-        first = False
+    raw, kept = hashlib.sha256(), b""
+    start = part = file.read(CHUNK_BYTES)
+    content = _Unpacked() if start.startswith(GZIP) else hashlib.sha256()
+    while part:
         raw.update(part)
-        content.update(unpack.decompress(part) if unpack else part)
+        content.update(part)
         if size <= MOST_JSON_BYTES:
             kept += part
-    return _Member(raw.hexdigest(), content.hexdigest(), kept)
+        part = file.read(CHUNK_BYTES)
+    is_zstd = start.startswith(ZSTD)
+    return _Member(raw.hexdigest(), "" if is_zstd else content.hexdigest(), kept)
+
+
+class _Unpacked:
+    """The sha256 of what gzip holds: one member, or (eStargz) one for each file of a layer."""
+
+    def __init__(self) -> None:
+        self._content = hashlib.sha256()
+        self._member = zlib.decompressobj(wbits=31)
+
+    def update(self, part: bytes) -> None:
+        while part:
+            if self._member.eof:
+                self._member = zlib.decompressobj(wbits=31)
+            self._content.update(self._member.decompress(part))
+            part = self._member.unused_data
+
+    def hexdigest(self) -> str:
+        return self._content.hexdigest()
 
 
 def _image(members: _Members, entry: Mapping[str, Any]) -> Archived:
@@ -109,7 +128,14 @@ def _image(members: _Members, entry: Mapping[str, Any]) -> Archived:
         raise _bad(f"the configuration {name} is not what its name says")
     root = _parsed(config, dict).get("rootfs")
     said = list(root.get("diff_ids") or []) if isinstance(root, dict) else []
-    layers = [f"sha256:{members.find(each).content}" for each in entry.get("Layers") or []]
+    contents = [members.find(each).content for each in entry.get("Layers") or []]
+    if "" in contents:
+        raise BadInput(
+            "The archive can't be verified: a layer is compressed with zstd.",
+            kind="bad_archive",
+            hint="Make it with an engine whose `docker save` writes layers plain or with gzip.",
+        )
+    layers = [f"sha256:{content}" for content in contents]
     if layers != said:
         raise _bad("a layer is not what its image says")
     return Archived(tuple(entry.get("RepoTags") or ()), tuple(layers))

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from spoolrunner import files, record
 from spoolrunner.errors import TryLater
-from spoolrunner.executor import Absent, Exit, Look, Running
+from spoolrunner.executor import Absent, Exit, Look, Running, Used
 
 KEEPER = Path(__file__).with_name("keeper.py")
 BEGIN_TIMEOUT_S = 60.0
@@ -40,8 +40,17 @@ class Started(record.Frozen, frozen=True, kw_only=True):
     image_id: str
 
 
+class Counted(record.Frozen, frozen=True, kw_only=True):
+    """What the kernel told the keeper, as in Used."""
+
+    cpu_s: float
+    memory_peak_bytes: int
+    read_bytes: int
+    written_bytes: int
+
+
 class Ended(record.Frozen, frozen=True, kw_only=True):
-    """The keeper's file `status`."""
+    """The keeper's file `status`. used: None in one of an older keeper."""
 
     format: int = 1
     status: int
@@ -49,6 +58,7 @@ class Ended(record.Frozen, frozen=True, kw_only=True):
     started_at: str
     finished_at: str
     image_id: str
+    used: Counted | None = None
 
 
 R = TypeVar("R")
@@ -105,7 +115,8 @@ class KeptJob:
         alive = self._held()
         if ended := self._read("status", Ended):
             times = (ended.started_at, ended.finished_at)
-            return Exit(ended.status, ended.reason, *times, ended.image_id)
+            used = Used(**record.builtins(ended.used)) if ended.used else Used()
+            return Exit(ended.status, ended.reason, *times, ended.image_id, used)
         return Running(started.started_at, started.image_id) if alive else Absent()
 
     def wait(self, timeout_s: float) -> None:

@@ -19,10 +19,19 @@ from typing import Any
 
 from spoolrunner import files
 from spoolrunner.errors import Refused
-from spoolrunner.executor import Launch, Limits, Look, Running, Usage, joblog, process_stats
+from spoolrunner.executor import (
+    Launch,
+    Limits,
+    Look,
+    Process,
+    Running,
+    Usage,
+    joblog,
+)
 from spoolrunner.executor.cgroup import ControlGroups
 from spoolrunner.executor.images import DEFAULT_COMMANDS, PATH, Commands, LocalImages
 from spoolrunner.executor.kept import KeptJob
+from spoolrunner.executor.process_stats import Processes, first_below
 from spoolrunner.executor.sandbox import LAYERS, Sandbox, become
 
 FOLLOW_S = 0.5
@@ -47,6 +56,7 @@ class ProcessExecutor:
         self._images = LocalImages(commands)
         self._sandbox = Sandbox(bubblewrap, self._images.programs())
         self._groups = ControlGroups()
+        self._processes = Processes()
         files.make_folder(folder)
 
     def start(self, launch: Launch) -> None:
@@ -77,7 +87,19 @@ class ProcessExecutor:
     def usage(self, name: str) -> Usage | None:
         job = self._job(name)
         alive = isinstance(job.look(), Running)
-        return process_stats.usage(job.started.pid) if alive and job.started else None
+        return self._processes.usage(job.started.pid) if alive and job.started else None
+
+    def process(self, name: str) -> Process | None:
+        job = self._job(name)
+        alive = isinstance(job.look(), Running)
+        return first_below(job.started.pid) if alive and job.started else None
+
+    def said_bytes(self, name: str) -> int:
+        """Its log only grows: what was cut out is a hole in it."""
+        with contextlib.suppress(FileNotFoundError):
+            if started := self._job(name).started:
+                return os.stat(started.log).st_size
+        return 0
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         if started := self._job(name).started:
@@ -179,6 +201,7 @@ class ProcessExecutor:
             "join": group.join,
             "oom_events": group.oom_events,
             "pids_max": group.pids_max,
+            "memory_peak": group.memory_peak,
         }
 
     def _rlimits(self, limits: Limits) -> dict[str, int]:

@@ -21,11 +21,14 @@ from spoolrunner.localrun.home import Home, StudyStorage
 from spoolrunner.localrun.study import StudyFolder
 from spoolrunner.request import Job, Request
 from spoolrunner.runner import clock
+from spoolrunner.runner.headways import Headways
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.reading import Reader
 from spoolrunner.workspace import Workspace, unfinished
 
 log = logging.getLogger(__name__)
+
+HEADWAY_EVERY_S = 1.0
 
 
 @dataclass
@@ -49,6 +52,7 @@ class StudyHouse:
     debug: bool = False
     executor_name: str = ""
     book: Teller = field(default_factory=Teller)
+    headways: Headways = field(default_factory=lambda: Headways(HEADWAY_EVERY_S))
     storage: StudyStorage = field(init=False)
     studies: StudyFolder = field(init=False)
     reader: Reader = field(init=False)

@@ -44,6 +44,7 @@ class Loop:
         self._stoppers = Crew("stopper", STOPPERS)
         self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         house.book.changed = self._noted
+        house.headways.changed = self._got_further
 
     def run(self) -> None:
         """Until nothing runs any more and nothing can be started."""
@@ -113,6 +114,9 @@ class Loop:
         if job.active:
             self._messages.put(partial(self._goes_on, job))
 
+    def _got_further(self, job: Job) -> None:
+        self._messages.put(partial(self._lasts, job, self._house.headways.words[job.identifier]))
+
     def _line_settles(self, line: Line) -> None:
         """It has ended, and its folder is still there."""
         self._messages.put(partial(self._settle, line.job, ending.told(self._house, line)))
@@ -133,10 +137,15 @@ class Loop:
                 now,
                 state=State.RUNNING,
                 message="" if usual else job.status_message,
+                headway="",
                 code=job.status_code,
                 started_s=job.started_monotonic_s,
             )
         )
+
+    def _lasts(self, job: Job, words: str) -> None:
+        if not self.runs[job.action].state.final:
+            self._tell(replace(self.runs[job.action], headway=words))
 
     def _settle(self, job: Job, run: ActionRun) -> None:
         if job.identifier in self._settled:

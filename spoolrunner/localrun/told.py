@@ -53,7 +53,8 @@ class Missing:
 class ActionRun:
     """All there is to tell of one action.
 
-    started_s, ended_s: time.monotonic. made_at: when what is reused was made, ISO 8601 UTC.
+    headway: how far what lasts has got, in words. started_s, ended_s: time.monotonic.
+    made_at: when what is reused was made, ISO 8601 UTC.
     other_files: what it made that no pattern claims. refused: path -> why it was not taken over.
     log: its whole log, with a summary at the end; None if it never ran. tail: the last lines of
     what it said. container, folder: what --debug left of it.
@@ -62,6 +63,7 @@ class ActionRun:
     action: str
     state: State
     message: str = ""
+    headway: str = ""
     code: Code | None = None
     made_at: str = ""
     started_s: float | None = None

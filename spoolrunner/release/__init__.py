@@ -6,7 +6,7 @@ job-runner's checks, and how each was got round where an error let the file pass
 
     findings   what may be released, and what was found         reading      bytes -> text
     identifiers, tables   the name, and tables in lines         prose grid objects markup (links)
-    images packed         what is not text                      logs         a log, tables cut out
+    images packed         what is not text                      logs names   a log, tables cut out
 
 Meant for accidents and for the careless: who wants to hide data can always draw them.
 Pure: it is given an open stream. Knows: nothing else of the package.

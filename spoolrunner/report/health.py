@@ -6,9 +6,9 @@ What was asked for and went wrong is the researcher's; here is only what an oper
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from spoolrunner.figures import size_words
 from spoolrunner.record import Record
 from spoolrunner.report.overview import Overview
-from spoolrunner.report.progress import size_words
 from spoolrunner.request import Code
 
 WELL, ATTENTION, NO_RUNNER = 0, 1, 4
@@ -61,6 +61,8 @@ def _of_reports(now: Overview) -> Iterator[str]:
 
 
 def _of_disks(now: Overview, min_free_bytes: int) -> Iterator[str]:
+    if now.storage_trouble:
+        yield f"storage: {now.storage_trouble}"
     for disk in now.disks:
         if disk.free_bytes < min_free_bytes:
             free = size_words(disk.free_bytes)

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from spoolrunner.figures import time_words
 from spoolrunner.localrun import ActionRun, Planned, State
 from spoolrunner.report import steps
 from spoolrunner.request import Code
@@ -123,7 +124,7 @@ class Screen:
         """One line of the screen, cut at its edge rather than wrapped."""
         style = STYLES[action.state]
         sign = SIGNS[action.state].translate(PLAIN) if self._ascii else SIGNS[action.state]
-        elapsed = steps.duration(action.elapsed_s(time.monotonic()))
+        elapsed = time_words(action.elapsed_s(time.monotonic()))
         state = (
             STEPS.get(action.code, action.state) if action.state is State.RUNNING else action.state
         )
@@ -149,7 +150,7 @@ class Screen:
             finished_style="red" if failed else "green",
         )
         row = Table.grid(padding=(0, 2))
-        elapsed = steps.duration(time.monotonic() - self._began_s)
+        elapsed = time_words(time.monotonic() - self._began_s)
         row.add_row(bar, f"{done} of {len(self._actions)}", Text(elapsed, style="dim"))
         return row
 

@@ -4,6 +4,9 @@ Costs what is active, never what is done: running/, the names in inbox/, recent.
 in the order inbox, running, recent; what moves on meanwhile is seen in the later one.
 """
 
+import contextlib
+import heapq
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,6 +20,8 @@ from spoolrunner.spool.board import ActiveJob, Board
 from spoolrunner.spool.inbox import Inbox, Patience, waiting
 from spoolrunner.spool.requests import Ended
 from spoolrunner.spool.rooms import Rooms
+
+MOST_REJECTED = 3
 
 
 class Runner(Record, kw_only=True):
@@ -45,7 +50,7 @@ class Counts(Record, kw_only=True):
 
 
 class Left(Record, kw_only=True):
-    """A file in the inbox that is not taken, and why."""
+    """A file in the inbox that is not taken, or one that was rejected, and why."""
 
     name: str
     reason: str
@@ -63,6 +68,7 @@ class Disk(Record, kw_only=True):
 class Overview(Record, kw_only=True):
     """What `status --json` prints (contract, section 4). free_bytes: of the spool's disk.
 
+    storage_trouble: why no job can start or be published now, or "".
     reports_trouble: why no report can be sent now, or "". reports_fact: what is to be known of
     job-server and is no trouble, or "". reports_refused: requests of which job-server would not
     take the last report.
@@ -75,15 +81,19 @@ class Overview(Record, kw_only=True):
     counts: Counts
     free_bytes: int
     disks: list[Disk]
+    storage_trouble: str
     jobs: list[ActiveJob]
     recent: list[Ended]
     left_in_inbox: list[Left]
+    last_rejected: list[Left]
     reports_trouble: str
     reports_fact: str
     reports_refused: list[str]
 
 
-def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
+def overview(
+    rooms: Rooms, backend: str, disks: Mapping[str, Path], storage_trouble: str = ""
+) -> Overview:
     """backend, disks (name -> folder): as the settings say, if this user may know them.
 
     Raises PermissionError for a user who may see neither the rooms nor the board.
@@ -108,9 +118,11 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
         ),
         free_bytes=shutil.disk_usage(rooms.folder).free,
         disks=_disks({"spool": rooms.folder, **disks}),
+        storage_trouble=storage_trouble,
         jobs=jobs,
         recent=_recent(rooms, shown),
         left_in_inbox=left,
+        last_rejected=_last_rejected(rooms),
         reports_trouble=outbox.trouble(rooms),
         reports_fact=outbox.fact(rooms),
         reports_refused=_refused(rooms),
@@ -118,14 +130,19 @@ def overview(rooms: Rooms, backend: str, disks: Mapping[str, Path]) -> Overview:
 
 
 def _jobs(rooms: Rooms, shown: Board | None) -> list[ActiveJob]:
-    """From the request files; who may not read these is shown what the runner wrote for them."""
+    """From the request files, with what only the runner knows; who may not read these is shown what
+    the runner wrote for them."""
     try:
         active = find.all_active(rooms)
     except PermissionError:
         if shown is None:
             raise
         return shown.jobs
-    return [job for request in active for job in board.active_jobs(request)]
+    jobs = [job for request in active for job in board.active_jobs(request)]
+    progress = board.progress(rooms, shown)
+    for job in jobs:
+        job.progress = progress.get(job.identifier, "")
+    return jobs
 
 
 def _recent(rooms: Rooms, shown: Board | None) -> list[Ended]:
@@ -166,6 +183,17 @@ def _inbox(rooms: Rooms, backend: str, shown: Board | None) -> tuple[int, list[L
         return (shown.inbox if shown else 0), []  # only the runner's user may list it
     left = [Left(name=name, reason=reason) for name, reason in waiting(found)]
     return len(found), left
+
+
+def _last_rejected(rooms: Rooms) -> list[Left]:
+    """Newest first: their names begin with the time."""
+    reasons = [name for name in _names(rooms.rejected) if name.endswith(".error.json")]
+    found = []
+    for name in heapq.nlargest(MOST_REJECTED, reasons):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # a person may tidy up just now
+            about = json.loads((rooms.rejected / name).read_bytes())
+            found.append(Left(name=str(about["name"]), reason=str(about["message"])))
+    return found
 
 
 def _refused(rooms: Rooms) -> list[str]:

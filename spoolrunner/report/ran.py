@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from spoolrunner.figures import time_words
 from spoolrunner.localrun import ActionRun, Missing, Result, State
 from spoolrunner.report.sheet import Block, Cell, Line
-from spoolrunner.report.steps import duration
 from spoolrunner.request import Code
 
 MOST_OUTPUTS = 12
@@ -41,7 +41,7 @@ def _nothing(result: Result) -> Iterator[Block]:
 
 
 def _success(one: ActionRun) -> Iterator[Block]:
-    yield Line("done", Cell(f"{one.action} in {duration(one.elapsed_s(0))}", "green"))
+    yield Line("done", Cell(f"{one.action} in {time_words(one.elapsed_s(0))}", "green"))
     shown = sorted(one.outputs.items())[:MOST_OUTPUTS]
     width = max((len(path) for path, _ in shown), default=0)
     for path, output in shown:
@@ -53,7 +53,7 @@ def _success(one: ActionRun) -> Iterator[Block]:
 
 
 def _failure(one: ActionRun, folder: Path) -> Iterator[Block]:
-    elapsed = duration(one.elapsed_s(0))
+    elapsed = time_words(one.elapsed_s(0))
     yield Line("failed", Cell(f"{one.action}{' after ' * bool(elapsed)}{elapsed}", "bold red"))
     if one.code is Code.UNMATCHED_PATTERNS:
         yield from _unmatched(one)
@@ -111,7 +111,7 @@ def _verdict(result: Result) -> Cell:
         for state in (State.SUCCEEDED, State.FAILED, State.STOPPED, State.NOT_RUN, State.REUSED)
         if counts[state]
     ]
-    text = f"{', '.join(words)}, in {duration(result.elapsed_s)}."
+    text = f"{', '.join(words)}, in {time_words(result.elapsed_s)}."
     return Cell(text, "bold green" if result.succeeded else "bold red")
 
 

@@ -10,9 +10,12 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from spoolrunner.report.fitted import fitted
 from spoolrunner.report.plain import NAME_WIDTH, widths
 from spoolrunner.report.sheet import Block, Cell, Table
 
+PLAIN = str.maketrans("━─…", "#-~")
+REST = 4.0  # times as long as a look takes
 NARROWEST_LAST = 30  # a sentence in a narrower column is a ribbon of single words
 GAP = 2
 
@@ -23,12 +26,27 @@ def show(sheet: Iterable[Block]) -> None:
 
 
 def watch(look: Callable[[], Iterable[Block]], every_s: float) -> None:
-    """Show it anew every so often, until it is interrupted."""
+    """Show it anew every so often, until it is interrupted; less often if looking takes long."""
     console = Console(emoji=False, highlight=False)
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(Group(*_blocks(look(), console.width)), refresh=True)
-            time.sleep(every_s)
+            begun_s = time.monotonic()
+            lines = fitted(look(), console.width, console.height)
+            live.update(_drawn(lines, console), refresh=True)
+            took_s = time.monotonic() - begun_s
+            time.sleep(max(every_s, REST * took_s))
+
+
+def _drawn(lines: list[Text], console: Console) -> Text:
+    """As one text: a group of them would be a thousand renderings a second."""
+    whole = Text("\n", no_wrap=True).join(lines)
+    return whole if console.encoding.startswith("utf") else _in_ascii(whole)
+
+
+def _in_ascii(text: Text) -> Text:
+    drawn = Text(text.plain.translate(PLAIN), no_wrap=True)
+    drawn.spans = text.spans
+    return drawn
 
 
 def _blocks(sheet: Iterable[Block], width: int) -> Iterator[RenderableType]:

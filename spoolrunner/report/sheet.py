@@ -4,14 +4,15 @@ A terminal shows it through `screen` (colours, wrapping to its width), a pipe th
 line for each row, so that grep and awk can work, without the 50 ms that rich takes to load.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spoolrunner.report.load import Load
+from spoolrunner.executor import Process
+from spoolrunner.figures import size_words, took_words, used_words
 from spoolrunner.report.overview import Overview
-from spoolrunner.report.progress import size_words
 from spoolrunner.request import Job, Request
 from spoolrunner.spool.board import ActiveJob
 from spoolrunner.spool.requests import Ended
@@ -47,27 +48,33 @@ class Table:
 Block = Line | Table
 
 
-def overview_sheet(now: Overview, loads: Mapping[str, Load] | None = None) -> Iterator[Block]:
-    """What `status` shows. loads: job -> what it uses, for `--watch`."""
-    yield from _state(now)
+def overview_sheet(now: Overview) -> Iterator[Block]:
+    """What `status` shows."""
+    yield from state(now)
     if now.jobs:
-        columns: tuple[str, ...] = ("status", "since", "action", "request", "workspace", "why")
-        rows = [_active(jobs) for jobs in _alike(now.jobs)]
-        if loads is not None:
-            columns = (*columns[:2], "cpus", "memory", *columns[2:])
-            own = [_load(loads.get(jobs[0].identifier)) for jobs in _alike(now.jobs)]
-            rows = [(*row[:2], *load, *row[2:]) for row, load in zip(rows, own, strict=True)]
-        yield Table(columns, rows)
+        yield jobs_table(now.jobs)
+    yield from endings(now)
+
+
+def jobs_table(jobs: list[ActiveJob]) -> Table:
+    columns = ("status", "since", "action", "request", "workspace", "why")
+    return Table(columns, [_active(alike) for alike in _alike(jobs)])
+
+
+def endings(now: Overview) -> Iterator[Block]:
+    """What ended lately, and what somebody has to look at."""
     if now.recent:
         columns = ("ended", "when", "jobs", "request", "workspace", "message")
         yield Table(columns, [_ended(one) for one in now.recent[:MOST_RECENT]])
     for left in now.left_in_inbox[:MOST_RECENT]:
         yield _line("", f"inbox/{left.name}: not taken, {left.reason}")
-    if now.counts.rejected:
+    for rejected in now.last_rejected:
+        yield _line("", f"rejected {rejected.name}: {rejected.reason}")
+    if now.counts.rejected > len(now.last_rejected):
         yield _line("", f"rejected/ holds {now.counts.rejected}: see the .error.json beside each.")
 
 
-def _state(now: Overview) -> Iterator[Line]:
+def state(now: Overview) -> Iterator[Line]:
     """Where it is, who is alive, and what an operator should know."""
     yield _line("spool", f"{now.spool}   backend {now.backend}")
     yield Line("runner", _runner(now))
@@ -76,6 +83,8 @@ def _state(now: Overview) -> Iterator[Line]:
     for disk in now.disks:
         free, total = size_words(disk.free_bytes), size_words(disk.total_bytes)
         yield _line("disk", f"{free} free of {total}   {disk.name}")
+    if now.storage_trouble:
+        yield Line("storage", Cell(now.storage_trouble, "red"))
     yield _line("work", _counts(now))
     if now.reports_trouble:
         yield Line("reports", Cell(now.reports_trouble, "red"))
@@ -85,10 +94,21 @@ def _state(now: Overview) -> Iterator[Line]:
         yield Line("refused", Cell(_refused(now.reports_refused), "red"))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a running job is. folder: what it sees as /workspace. process: None if it can't be
+    known. progress: how far it is with what lasts, or ""."""
+
+    container: str
+    folder: Path
+    process: Process | None
+    progress: str
+
+
 def request_sheet(
-    request: Request, jobs: list[Job], folders: Mapping[str, Path]
+    request: Request, jobs: list[Job], folders: Mapping[str, Path], places: Mapping[str, Place]
 ) -> Iterator[Block]:
-    """What `show` shows. folders: job -> where its log lies."""
+    """What `show` shows. folders: job -> where its log lies. places: of those that run."""
     workspace = request.workspace
     yield Line("request", Cell(f"{request.identifier}  {request.status}"))
     yield _line("workspace", f"{workspace.name}  (db {workspace.db})")
@@ -104,6 +124,17 @@ def request_sheet(
     for job in jobs:
         yield _line("", "")
         yield from _job_lines(job, folders)
+        if job.identifier in places:
+            yield from _place_lines(places[job.identifier])
+
+
+def _place_lines(place: Place) -> Iterator[Block]:
+    if place.progress:
+        yield _line("now", place.progress)
+    yield _line("container", place.container)
+    yield _line("folder", str(place.folder))
+    if place.process:
+        yield _line("process", f"{place.process.pid}  {shlex.join(place.process.argv)}")
 
 
 def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
@@ -118,8 +149,12 @@ def _job_lines(job: Job, folders: Mapping[str, Path]) -> Iterator[Block]:
     yield _line("times", f"{job.created_at} created, {started} started, {ended} ended")
     if job.attempt:
         image = job.image_id or "-"
-        ran = f"{job.attempt}, {job.executor}, image {image}, exit {job.exit_code}"
+        status = "-" if job.exit_code is None else job.exit_code
+        ran = f"{job.attempt}, {job.executor}, image {image}, exit {status}"
         yield _line("attempt", ran)
+    if job.metrics:
+        yield _line("used", used_words(job.metrics))
+        yield _line("took", took_words(job.metrics))
     yield from _output_lines(job)
     if job.reference:
         yield _line("reference", job.reference)
@@ -194,15 +229,12 @@ def _active(jobs: list[ActiveJob]) -> tuple[Cell, ...]:
         Cell((job.action or "-") + more),
         Cell(job.job_request_id),
         Cell(job.workspace),
-        Cell(job.status_message),
+        Cell(said(job)),
     )
 
 
-def _load(load: Load | None) -> tuple[Cell, Cell]:
-    if load is None:
-        return Cell("-"), Cell("-")
-    cpus = "-" if load.cpus is None else f"{load.cpus:.1f}"
-    return Cell(cpus), Cell(size_words(load.memory_bytes))
+def said(job: ActiveJob) -> str:
+    return f"{job.status_message} {job.progress}".rstrip()
 
 
 def _ended(ended: Ended) -> tuple[Cell, ...]:

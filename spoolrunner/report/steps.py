@@ -4,8 +4,10 @@ import time
 from datetime import UTC, datetime
 from types import TracebackType
 
+from spoolrunner.figures import time_words
 from spoolrunner.localrun import ActionRun, Planned, State
 
+EVERY_S = 10.0  # between lines of one action that goes on with the same
 AGAIN = "Stopping what still runs, without grace."
 STOPPING = "Stopping what runs. Interrupt again to stop it without grace."
 
@@ -17,6 +19,7 @@ class Lines:
         self._timestamps = timestamps
         self._width = 0
         self._told: dict[str, tuple[State, str]] = {}
+        self._told_s: dict[str, float] = {}
 
     def __enter__(self) -> "Lines":
         return self
@@ -38,10 +41,13 @@ class Lines:
                 self.changed(one)
 
     def changed(self, action: ActionRun) -> None:
-        """The steps of one that runs are not worth a line each."""
-        news = (action.state, action.message)
-        if self._told.get(action.action) != news:
+        """The steps of one that runs are not worth a line each, but something that lasts is one
+        now and then."""
+        news, now_s = (action.state, action.message), time.monotonic()
+        lasts = action.headway and now_s - self._told_s.get(action.action, now_s) >= EVERY_S
+        if self._told.get(action.action) != news or lasts:
             self._print(line(action, self._width))
+            self._told_s[action.action] = now_s
         self._told[action.action] = news
 
     def stopping(self, *, again: bool) -> None:
@@ -63,7 +69,7 @@ def heading(plan: Planned) -> list[str]:
 
 def line(action: ActionRun, width: int) -> str:
     """An action and what is true of it, in columns."""
-    elapsed = duration(action.elapsed_s(time.monotonic()) if action.state.final else None)
+    elapsed = time_words(action.elapsed_s(time.monotonic()) if action.state.final else None)
     text = f"{action.action:<{width}}  {action.state:<9}  {elapsed:>8}  {said(action)}"
     return text.rstrip()
 
@@ -77,17 +83,7 @@ def said(action: ActionRun) -> str:
         note = f", {kept} not fit for release" if kept else ""
         count = len(action.outputs)
         return ("1 output" if count == 1 else f"{count} outputs") + note
-    return action.message
-
-
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
+    return action.message or action.headway
 
 
 def now() -> str:

@@ -4,6 +4,7 @@ What is closed is closed because nothing here needs it; what stays open says why
 systemd.exec(5), systemd.service(5), systemd.path(5).
 """
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,11 +63,11 @@ def drain(service: Service) -> dict[str, str]:
     kind = "Type=oneshot\n# As long as its jobs take.\nTimeoutStartSec=infinity\n"
     path = f"""\
 [Unit]
-Description=Start spoolrunner when something is dropped into {service.spool}/inbox
+Description=Start spoolrunner when something is dropped into {_escaped(service.spool)}/inbox
 
 [Path]
-PathChanged={service.spool}/inbox
-PathChanged={service.spool}/control
+PathChanged={_escaped(service.spool)}/inbox
+PathChanged={_escaped(service.spool)}/control
 Unit=spoolrunner-drain.service
 
 [Install]
@@ -102,13 +103,13 @@ def _service(service: Service, verb: str, kind: str) -> str:
     needs = " docker.service" if service.docker else ""
     return f"""\
 [Unit]
-Description=spoolrunner: runs the job requests dropped into {service.spool}
+Description=spoolrunner: runs the job requests dropped into {_escaped(service.spool)}
 After=network.target{needs}
 # A disk that is not mounted must hold it back, not look like an empty queue.
 RequiresMountsFor={" ".join(map(_quoted, service.writable))}
 
 [Service]
-{kind}ExecStart={" ".join(map(_quoted, service.program))} {verb}
+{kind}ExecStart={_command(service.program)} {verb}
 # What belongs to the process, such as PATH, DOCKER_HOST or proxies. Settings are in files that it
 # reads itself, so that SIGHUP (systemctl reload) sees what has changed in them.
 EnvironmentFile=-/etc/default/spoolrunner
@@ -193,7 +194,18 @@ CapabilityBoundingSet={" ".join(own)}
 """
 
 
+def _command(program: Sequence[str]) -> str:
+    """In a command line $ begins a variable, too (systemd.service(5))."""
+    return " ".join(_quoted(word.replace("$", "$$")) for word in program)
+
+
 def _quoted(word: str | Path) -> str:
-    """As systemd.syntax(7) and systemd.unit(5) have it: % and $ are theirs."""
-    text = str(word).replace("%", "%%")
-    return f'"{text}"' if any(letter.isspace() for letter in text) else text
+    """One of several words, as systemd.syntax(7) has it."""
+    text = _escaped(word)
+    special = re.search(r"[\s\"'\\]", text)
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"' if special else text
+
+
+def _escaped(text: str | Path) -> str:
+    """% begins a specifier everywhere (systemd.unit(5))."""
+    return str(text).replace("%", "%%")

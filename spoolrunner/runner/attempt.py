@@ -9,12 +9,11 @@ from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
 from spoolrunner.request import Code, Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
+from spoolrunner.runner.meter import Meter
+from spoolrunner.runner.quotas import CODES, Quotas
 from spoolrunner.runner.results import End, Results
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause
-from spoolrunner.workspace import Gauge
-
-LOOK_AGAIN_S = 60.0
 
 
 class Attempt:
@@ -100,10 +99,11 @@ class Attempt:
 
     def _wait(self) -> End | None:
         """Stops it, too, if that has been asked for: `stop` may have come too early or in vain."""
-        gauge = self._results.gauge(self.name)
+        gauge, meter = self._results.gauge(self.name), Meter()
+        quotas = Quotas(self._house.config, self.executor, self._job, self.name, gauge)
         while isinstance(look := self.executor.look(self.name), Running):
             told = self._job.cancel or self._job.interrupted or self.stopped_at_a_limit
-            limit = None if told else self._limit_passed(gauge)
+            limit = None if told else quotas.passed()
             if limit:
                 self._diary.takes_too_much(limit)
             elif told:
@@ -111,24 +111,13 @@ class Attempt:
             if told or limit:
                 self.executor.stop(self.name, self._house.config.stop_grace_s)
             else:
-                again_s = min(self._time_left_s(), gauge.look_again_s, LOOK_AGAIN_S)
-                self.executor.wait(self.name, max(again_s, 0))
+                meter.look(self.executor, self.name)
+                again_s = min(quotas.look_again_s(), meter.look_again_s)
+                self.executor.wait(self.name, again_s)
         if isinstance(look, Absent) or self.interrupted:
             return None
         self._cut_short = self._is_cut_short(look)
-        return None if self._cut_short else End(look, self._cause(look))
-
-    def _limit_passed(self, gauge: Gauge) -> Code | None:
-        if self._time_left_s() <= 0:
-            return Code.TIMED_OUT
-        return Code.DISK_LIMIT if gauge.is_over() else None
-
-    def _time_left_s(self) -> float:
-        """Of JOB_TIMEOUT. By the monotonic clock, which starts anew with the machine."""
-        limit_s = self._house.config.job_timeout_s
-        if not limit_s or self._rebooted:
-            return limit_s or LOOK_AGAIN_S
-        return limit_s - (clock.monotonic_s() - (self._job.started_monotonic_s or 0))
+        return None if self._cut_short else End(look, self._cause(look), meter)
 
     def _is_cut_short(self, look: Exit) -> bool:
         """Whatever its exit code: a machine that goes down kills in many ways, and takes with it
@@ -140,7 +129,7 @@ class Attempt:
     @property
     def stopped_at_a_limit(self) -> bool:
         """Or is being: that has been noted, and nothing that comes afterwards changes it."""
-        return self._job.status_code in (Code.TIMED_OUT, Code.DISK_LIMIT)
+        return self._job.status_code in CODES
 
     def _cause(self, look: Exit) -> Cause:
         if self._job.cancel:

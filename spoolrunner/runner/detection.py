@@ -8,8 +8,10 @@ no by ending well and saying nothing. Anything else is no answer, and nothing ch
 import logging
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
+from spoolrunner import files
 from spoolrunner.spool import flags
 from spoolrunner.spool.rooms import Rooms
 
@@ -17,6 +19,7 @@ log = logging.getLogger(__name__)
 
 YES = "db-maintenance"
 TIMEOUT_S = 60.0
+SHORTEST_S = 1.0
 
 
 class Detection:
@@ -27,17 +30,33 @@ class Detection:
         self, rooms: Rooms, command: Sequence[str], environment: Callable[[], Mapping[str, str]]
     ) -> None:
         self._rooms = rooms
+        self._stamp = rooms.locks / "detection"
         self._command = list(command)
         self._environment = environment
 
     def run(self, every_s: float, stopped: threading.Event) -> None:
-        while not stopped.is_set():
+        self.once_in(every_s)
+        while not stopped.wait(max(self._due_s(every_s), SHORTEST_S)):
+            self.once_in(every_s)
+
+    def once_in(self, every_s: float) -> None:
+        """Ask, unless that was done within every_s, by whichever runner: cron starts one each
+        minute."""
+        if self._due_s(every_s) <= 0:
             self.once()
-            stopped.wait(every_s)
+
+    def _due_s(self, every_s: float) -> float:
+        try:
+            age_s = time.time() - self._stamp.stat().st_mtime
+        except OSError:
+            return 0.0
+        return every_s - age_s if age_s >= 0 else 0.0
 
     def once(self) -> None:
         """Ask, and put the flag up or take it down. Never raises: this thread has to live on."""
         try:
+            with files.Changes() as disk:
+                disk.touch(self._stamp)
             if flags.is_up(self._rooms, flags.NO_CHECKS):
                 return
             answer = self._ask()

@@ -12,7 +12,7 @@ from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.executor import Exit, Look, Running
 from spoolrunner.record import NEWER
 from spoolrunner.request import Code, Job, Outcome, Phase, Request, Status, reference_of
-from spoolrunner.runner import clock
+from spoolrunner.runner import clock, meter
 from spoolrunner.runner.surroundings import Notes
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ DISK = {
 STOPPED = {
     Code.TIMED_OUT: "Stopped: it took too long.",
     Code.DISK_LIMIT: "Stopped: it wrote too much to disk.",
+    Code.PIDS_LIMIT: "Stopped: it ran too many processes.",
+    Code.LOG_LIMIT: "Stopped: it said too much.",
 }
 
 
@@ -101,6 +103,7 @@ class Diary:
             outputs=outcome.outputs,
             unmatched_patterns=outcome.unmatched_patterns,
             reference=outcome.reference,
+            metrics=meter.with_publishing(outcome),
         )
 
     def trouble(self, error: Exception, wait_s: float, *, stuck: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from spoolrunner.request import Status
 from spoolrunner.runner import clock
 from spoolrunner.runner.book import Book
+from spoolrunner.runner.headways import Headways
 from spoolrunner.runner.metrics import Metrics
 from spoolrunner.spool import board, requests
 from spoolrunner.spool.board import Board
@@ -23,11 +24,14 @@ TELL_EVERY_S = 5.0
 class Heart:
     """tell: is given the state for systemd, as one sentence. metrics: None if nobody wants any."""
 
-    def __init__(self, rooms: Rooms, book: Book, backend: str, metrics: Metrics | None) -> None:
+    def __init__(
+        self, rooms: Rooms, book: Book, backend: str, metrics: Metrics | None, headways: Headways
+    ) -> None:
         self._rooms = rooms
         self._book = book
         self._backend = backend
         self._metrics = metrics
+        self._headways = headways
         self._board = Board(backend="")
         self._board_s = -BOARD_EVERY_S
         self._stale = False
@@ -62,6 +66,8 @@ class Heart:
 
     def _now(self, inbox: int, drained_at: str) -> Board:
         jobs = [job for one in self._book.requests.values() for job in board.active_jobs(one)]
+        for job in jobs:
+            job.progress = self._headways.words.get(job.identifier, "")
         return Board(
             backend=self._backend,
             drained_at=drained_at,

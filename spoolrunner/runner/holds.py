@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from spoolrunner.request import Code, Job, Status
-from spoolrunner.spool import flags
 from spoolrunner.spool.flags import Flags
 
 if TYPE_CHECKING:
@@ -42,9 +41,11 @@ def of_database(now: Flags, job: Job) -> Code | None:
     return Code.WAITING_DB_MAINTENANCE if held else None
 
 
-def interrupt(house: "House", lines: Collection["Line"], save: Callable[[], None]) -> None:
+def interrupt(
+    house: "House", now: Flags, lines: Collection["Line"], save: Callable[[], None]
+) -> None:
     """Stop what runs and must not. Mover's thread. save: make what has changed durable."""
-    to_stop = _to_stop(flags.flags(house.rooms), lines)
+    to_stop = _to_stop(now, lines)
     for line, code in to_stop:
         message = "Asked to stop; it starts again later."
         house.book.change(line.request, line.job, interrupted=code, status_message=message)

@@ -16,16 +16,19 @@ from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner import holds, jobs
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.crew import Crew
+from spoolrunner.runner.headways import Headways
 from spoolrunner.runner.heart import Heart
 from spoolrunner.runner.metrics import Metrics
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
-from spoolrunner.spool import flags, registry
+from spoolrunner.spool import registry
+from spoolrunner.spool.flags import Flags
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 from spoolrunner.wake import Wake
 from spoolrunner.workspace import Storage, Workspace
 
+HEADWAY_EVERY_S = 2.0
 READERS = 4
 STOPPERS = 8
 MIN_FREE_FILES = 1000  # a study has hundreds, each laid out for each of its jobs
@@ -44,6 +47,7 @@ class House:
     book: Book = field(init=False)
     reporter: Reporter = field(init=False)
     heart: Heart = field(init=False)
+    headways: Headways = field(init=False)
     reader: Reader = field(init=False)
     readers: Crew = field(init=False)
     stoppers: Crew = field(init=False)
@@ -58,7 +62,11 @@ class House:
         if self.config.reports != "none":
             store.report = self.reporter.put
         self.book = Book(store, self.wake.set)
-        self.heart = Heart(self.rooms, self.book, self.config.backend, self._metrics())
+        self.headways = Headways(HEADWAY_EVERY_S)
+        self.headways.changed = lambda job: self.wake.set()
+        self.heart = Heart(
+            self.rooms, self.book, self.config.backend, self._metrics(), self.headways
+        )
         self.reader = Reader(self.studies, self.config.allowed_images, dummy=self.config.dummy_data)
         self.readers = Crew("reader", READERS)
         self.stoppers = Crew("stopper", STOPPERS)
@@ -111,9 +119,9 @@ class House:
         control = self.rooms.control
         self.wake.watch([self.rooms.inbox, control, control / "cancel", control / "kill"])
 
-    def held_back(self) -> tuple[Code, str] | None:
+    def held_back(self, now: Flags) -> tuple[Code, str] | None:
         """Why no job may start now, or None."""
-        if held := holds.of_all(flags.flags(self.rooms)):
+        if held := holds.of_all(now):
             return held, holds.MESSAGES[held]
         if not self.storage_is_there():
             return Code.WAITING_ON_DISK, "Waiting for the server's storage, which is not there."
@@ -141,6 +149,11 @@ class House:
         """Do not start it again before that. From any thread."""
         with self._lock:
             self._holds_s[job.identifier] = time.monotonic() + for_s
+
+    def end_holds(self) -> None:
+        """Somebody says that things have changed, such as images that were loaded."""
+        with self._lock:
+            self._holds_s.clear()
 
     def is_held(self, job: Job) -> bool:
         return self._holds_s.get(job.identifier, 0) > time.monotonic()

@@ -3,6 +3,7 @@
 import logging
 import shlex
 import traceback
+from typing import Any
 
 from spoolrunner import plan
 from spoolrunner.errors import BadInput, Bug, CannotExpand, SpoolrunnerError
@@ -44,6 +45,16 @@ def planned(request: Request, sequence: int, one: plan.Planned, command: Command
         created_at=clock.now(),
         updated_at=clock.now(),
     )
+
+
+def taken() -> dict[str, Any]:
+    """The fields of a job whose turn has come."""
+    return {
+        "status": Status.RUNNING,
+        "status_code": Code.PREPARING,
+        "status_message": "Getting the files ready.",
+        "taken_at": clock.now(),
+    }
 
 
 def nothing_to_do(request: Request, sequence: int, message: str) -> Job:

@@ -22,7 +22,7 @@ from spoolrunner.runner.sweep import Sweep
 from spoolrunner.runner.turns import Turns
 from spoolrunner.runner.unrun import Unrun
 from spoolrunner.runner.waiting import Waiting
-from spoolrunner.spool import claims, orders
+from spoolrunner.spool import claims, flags, orders
 from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
 from spoolrunner.spool.requests import CHANGED_BY_HAND
 
@@ -124,20 +124,23 @@ class Mover:
             for request in taken.grown:
                 self._cancel(request)
         self._carry_out_orders()
-        holds.interrupt(self._house, self._lines.values(), self._save)
         for request in self._planner.plan_all():
             self._cancel(request)
         for request, job in self._turns.queue_up():
             if job.cancel:
                 self._stop_job(request, job, job.cancel)
+        now = flags.flags(self._house.rooms)
+        holds.interrupt(self._house, now, self._lines.values(), self._save)
         self._settle_ends()
-        for request, job in self._turns.take(self._lines.values()):
+        for request, job in self._turns.take(now, self._lines.values()):
             self._start(request, job)
         self._settle_ends()
         self._unrun.remember()
         self._save()
 
     def _carry_out_orders(self) -> None:
+        if orders.was_poked(self._house.rooms):
+            self._house.end_holds()
         given = orders.orders(self._house.rooms)
         for order in given:
             request = self._book.find(order.identifier)
@@ -206,13 +209,7 @@ class Mover:
 
     def _start(self, request: Request, job: Job) -> None:
         self._waiting.started(request, job)
-        self._book.change(
-            request,
-            job,
-            status=Status.RUNNING,
-            status_code=Code.PREPARING,
-            status_message="Getting the files ready.",
-        )
+        self._book.change(request, job, **jobs.taken())
         self._start_line(request, job)
 
     def _start_line(self, request: Request, job: Job) -> None:

@@ -12,28 +12,32 @@ from spoolrunner import files, release
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, SpoolrunnerError
 from spoolrunner.executor import Executor, Exit, Launch
+from spoolrunner.headway import Headway
 from spoolrunner.manifest import Provenance
 from spoolrunner.outputs import Pattern
 from spoolrunner.project import Project
 from spoolrunner.record import from_json, to_json
 from spoolrunner.request import Code, Job, Outcome, Request, Status, reference_of
 from spoolrunner.runner import clock, launch
+from spoolrunner.runner.meter import Meter
+from spoolrunner.runner.quotas import TIMES_THE_LOG
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
 from spoolrunner.workspace import Collected, Gauge, JobFolder, Workspace
 
 OUTCOME_BYTES = 1 << 30
 STOPPED_BY_PEOPLE = (Cause.USER, Cause.ADMIN)
-STOPPED_AT_A_LIMIT = (Cause.TIME, Cause.DISK)
+STOPPED_AT_A_LIMIT = (Cause.TIME, Cause.DISK, Cause.PIDS, Cause.LOG)
 UNITS_S = ((3600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True)
 class End:
-    """How an attempt ended, and who ended it."""
+    """How an attempt ended, who ended it, and what was seen of it until then."""
 
     exit: Exit
     cause: Cause
+    meter: Meter
 
 
 class Results:
@@ -69,7 +73,8 @@ class Results:
         repo = self._job.action_repo or self._request.workspace.repo
         commit = self._job.action_commit or self._request.sha or ""
         self._house.studies.tree(repo, commit, part.workspace)
-        self._workspace.stage(part, self._job.needs)
+        with self._headway("copying what it needs") as headway:
+            self._workspace.stage(part, self._job.needs, headway)
         storage.laid_out(name)
 
     def launch(self, name: str) -> Launch:
@@ -89,7 +94,8 @@ class Results:
         executor.save_log(name, folder.log, self._house.config.job_log_limit_bytes)
         found = Collected()
         if self._has_left_something(end, folder):
-            found = self._workspace.collect(folder, self._patterns(), self._rules())
+            with self._headway("looking through its outputs") as headway:
+                found = self._workspace.collect(folder, self._patterns(), self._rules(), headway)
         return self._write(name, self._outcome(end, found))
 
     def _has_left_something(self, end: End, folder: JobFolder) -> bool:
@@ -102,7 +108,11 @@ class Results:
         """Raises TryLater, BadMachine, OSError; safe to repeat."""
         folder = self._house.storage.job(name)
         self._mask(folder.log)
-        self._workspace.publish(folder, self._provenance(), outcome)
+        with self._headway("copying its outputs") as headway:
+            self._workspace.publish(folder, self._provenance(), outcome, headway)
+
+    def _headway(self, doing: str) -> contextlib.AbstractContextManager[Headway]:
+        return self._house.headways.of(self._request, self._job, doing)
 
     def _mask(self, log: Path) -> None:
         """Before any of it is shown. Rewritten only if a secret is in it, so once."""
@@ -170,6 +180,7 @@ class Results:
     def _outcome(self, end: End, found: Collected) -> Outcome:
         result = verdict(self._ending(end), found.unmatched, found.kept_back, len(found.refused))
         failed = result.status is Status.FAILED
+        collected_at = clock.now()
         return Outcome(
             attempt=self._job.attempt,
             status=result.status,
@@ -178,12 +189,13 @@ class Results:
             exit_code=end.exit.status,
             image_id=end.exit.image_id,
             started_at=end.exit.started_at,
-            completed_at=clock.now(),
+            completed_at=collected_at,
             outputs=found.outputs,
             unmatched_patterns=found.unmatched,
             other_files=found.other_files,
             refused=found.refused,
             reference=self._reference() if failed else None,
+            metrics=end.meter.metrics(self._job, end.exit, collected_at),
         )
 
     def _ending(self, end: End) -> Ending:
@@ -192,6 +204,8 @@ class Results:
             Cause.MEMORY: f"{config.default_job_memory_limit_bytes / 2**30:.2f}GB",
             Cause.TIME: _duration(config.job_timeout_s),
             Cause.DISK: f"{config.job_disk_limit_bytes / 2**30:.2f}GB",
+            Cause.PIDS: str(config.job_pids_limit),
+            Cause.LOG: f"{TIMES_THE_LOG * config.job_log_limit_bytes / 2**30:.2f}GB",
         }
         uses_db = launch.uses_database(config, self._job)
         return Ending(end.exit.status, end.cause, limits.get(end.cause, ""), uses_db)

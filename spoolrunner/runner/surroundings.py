@@ -9,6 +9,7 @@ from spoolrunner.checkout import Studies
 from spoolrunner.config import Config
 from spoolrunner.executor import Executor
 from spoolrunner.request import Job, Request
+from spoolrunner.runner.headways import Headways
 from spoolrunner.runner.reading import Reader
 from spoolrunner.workspace import Storage, Workspace
 
@@ -37,6 +38,9 @@ class Surroundings(Protocol):
 
     @property
     def book(self) -> Notes: ...
+
+    @property
+    def headways(self) -> Headways: ...
 
     @property
     def spool8(self) -> str: ...

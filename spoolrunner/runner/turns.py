@@ -45,26 +45,25 @@ class Turns:
         self._untold += pairs
         return list(pairs.values())
 
-    def take(self, lines: Collection[Line]) -> list[Pair]:
+    def take(self, now: Flags, lines: Collection[Line]) -> list[Pair]:
         """Those that start now. lines: of the jobs that run."""
         self.queue_up()
-        held = self._held_back(lines) if self._waiting.ready else None
+        held = self._held_back(now, lines) if self._waiting.ready else None
         if held:
             for pair in self._waiting.ready.values():
                 self._tell(*pair, *held)
             self._untold = list(self._waiting.ready)
             return []
-        now = flags.flags(self._house.rooms)
         self._hold_for_database(now)
         running = {(line.request.workspace.name, line.job.action) for line in lines}
         executing = [line for line in lines if line.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
         return self._take(load, lambda request, job: self._may_start(request, job, running, now))
 
-    def _held_back(self, lines: Collection[Line]) -> tuple[Code, str] | None:
+    def _held_back(self, now: Flags, lines: Collection[Line]) -> tuple[Code, str] | None:
         if bad := holds.of_disk(lines):
             return bad, holds.MESSAGES[bad]
-        return self._house.held_back()
+        return self._house.held_back(now)
 
     def _take(self, load: plan.Load, may_start: MayStart) -> list[Pair]:
         ready, most = self._waiting.ready, self._house.config.max_workers
@@ -82,9 +81,9 @@ class Turns:
 
     def could_start(self) -> bool:
         """Is there a job that would start by itself once there is a worker?"""
-        if not self._waiting.ready or self._house.held_back():
-            return False
         now = flags.flags(self._house.rooms)
+        if not self._waiting.ready or self._house.held_back(now):
+            return False
         return any(self._may_start(*pair, (), now) for pair in self._waiting.ready.values())
 
     def _hold_for_database(self, now: Flags) -> None:

@@ -17,6 +17,7 @@ from typing import IO
 
 from spoolrunner import files, notebook
 from spoolrunner.errors import BadMachine
+from spoolrunner.headway import Headway
 from spoolrunner.spool.rooms import MARKER, Rooms
 
 # Later rooms win. Locks, drafts, git's cache and what the process executor keeps are made anew.
@@ -30,21 +31,38 @@ PASSED_OVER = (errno.ENOENT, errno.ELOOP, errno.EINVAL)  # gone, a link, not a r
 
 
 class Backup:
-    def __init__(self, rooms: Rooms) -> None:
+    """headway: in files, each of which is written and read back."""
+
+    def __init__(self, rooms: Rooms, headway: Headway) -> None:
         self._rooms = rooms
+        self._headway = headway
         self._written: dict[str, int] = {}
 
     def write(self, target: Path) -> int:
         """How many files are in it. Raises OSError, BadMachine ("bad_backup") if it can't be read
         back as it was written."""
+        self._headway.expect(2 * self._number())
         first = {name: data for room in FIRST for name, data in self._read(room)}
         with files.Changes() as disk:
             disk.fill(target, lambda out: self._fill(out, first))
         with tarfile.open(target, "r:gz") as whole:
-            found = {entry.name: entry.size for entry in whole}
+            found = dict(self._seen(whole))
         if found != self._written:
             raise BadMachine(f"{target} is not what was written.", kind="bad_backup")
         return len(found)
+
+    def _number(self) -> int:
+        """Of files, about: they move meanwhile."""
+        rooms = (*FIRST, "done", *THEN)
+        return sum(len(names) for room in rooms for _, _, names in os.walk(self._path(room)))
+
+    def _seen(self, whole: tarfile.TarFile) -> Iterator[tuple[str, int]]:
+        for entry in whole:
+            yield entry.name, entry.size
+            self._headway.add()
+
+    def _path(self, room: str) -> Path:
+        return self._rooms.folder / room
 
     def _fill(self, out: IO[bytes], first: dict[str, bytes]) -> None:
         with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as whole:
@@ -71,10 +89,11 @@ class Backup:
         info.size, info.mode, info.mtime = len(data), files.PRIVATE_FILE, int(time.time())
         whole.addfile(info, io.BytesIO(data))
         self._written[name] = len(data)
+        self._headway.add()
 
     def _read(self, room: str) -> Iterator[tuple[str, bytes]]:
         """Names and contents of a room's regular files. What is gone meanwhile is elsewhere."""
-        for folder, _, names in os.walk(self._rooms.folder / room):
+        for folder, _, names in os.walk(self._path(room)):
             for name in sorted(names):
                 path = Path(folder, name)
                 if name.startswith(files.DRAFT):

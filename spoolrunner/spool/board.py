@@ -8,7 +8,7 @@ display alone: replaced whole, never flushed, and nothing is ever decided by it.
 import os
 from pathlib import Path
 
-from spoolrunner import files
+from spoolrunner import files, lock
 from spoolrunner.errors import BadMachine
 from spoolrunner.record import Record, from_json, to_json
 from spoolrunner.request import Job, Request, Status
@@ -19,7 +19,10 @@ MODE = 0o640
 
 
 class ActiveJob(Record, kw_only=True):
-    """A job that has not finished; a request that has no jobs yet is one without an action."""
+    """A job that has not finished; a request that has no jobs yet is one without an action.
+
+    progress: of what lasts, such as copying a large output, in words; "" otherwise.
+    """
 
     identifier: str
     job_request_id: str
@@ -33,6 +36,7 @@ class ActiveJob(Record, kw_only=True):
     created_at: str
     updated_at: str
     started_at: str | None
+    progress: str = ""
 
 
 class Board(Record, kw_only=True):
@@ -58,6 +62,12 @@ def read(rooms: Rooms) -> Board | None:
         return from_json(path.read_bytes(), Board, str(path))
     except (FileNotFoundError, BadMachine):
         return None
+
+
+def progress(rooms: Rooms, shown: Board | None) -> dict[str, str]:
+    """Job -> what it is at that lasts; of a runner that is dead, nothing."""
+    jobs = shown.jobs if shown and lock.is_locked(rooms.locks / "mover") else []
+    return {one.identifier: one.progress for one in jobs if one.progress}
 
 
 def path_of(rooms: Rooms) -> Path:

@@ -7,42 +7,49 @@ last that ended are searched by part; older ones are found by the whole identifi
 import contextlib
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from spoolrunner.errors import BadInput, BadMachine
+from spoolrunner.errors import BadMachine
 from spoolrunner.request import IDENTIFIER, Job, Request
 from spoolrunner.spool import requestfile, requests
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 
-MOST_SHOWN = 10
+
+@dataclass(frozen=True)
+class Meant:
+    """What a part of an id may mean: a request, or (job is not None) one of its jobs."""
+
+    request: Request
+    job: Job | None = None
+
+    @property
+    def jobs(self) -> list[Job]:
+        return self.request.jobs if self.job is None else [self.job]
+
+    @property
+    def identifier(self) -> str:
+        return self.job.identifier if self.job else self.request.identifier
 
 
-def active(rooms: Rooms, part: str) -> Request:
-    """The active request that a part of an id means. Raises BadInput for none or several."""
-    found = [one for one in all_active(rooms) if _is_meant(one, part)]
-    return _only(found, part, "active request")
+def active(rooms: Rooms, part: str) -> list[Meant]:
+    """What a part of an id may mean among active requests and their jobs, in their order."""
+    return _exact([one for request in all_active(rooms) for one in _meant(request, part)], part)
 
 
-def any_request(rooms: Rooms, part: str) -> Request:
-    """The active or finished request that this means. Raises BadInput for none or several."""
+def any_request(rooms: Rooms, part: str) -> list[Meant]:
+    """The same among active and finished requests."""
     store = Requests(rooms)
     if IDENTIFIER.fullmatch(part) and (exact := store.read_done(part)):
-        return exact
+        return [Meant(exact)]
     # By identifier: one may be finished between the two looks.
-    found = {one.identifier: one for one in all_active(rooms) if _is_meant(one, part)}
+    found = {one.identifier: one for one in all_active(rooms) if any(_meant(one, part))}
     for ended in requests.recent(rooms):
         done = store.read_done(ended.identifier)
-        if done and _is_meant(done, part):
+        if done and any(_meant(done, part)):
             found[done.identifier] = done
-    return _only(list(found.values()), part, "request, job or reference")
-
-
-def jobs_meant(request: Request, part: str) -> list[Job]:
-    """The jobs of it that a part of an id means; all of them if it is the request that is meant."""
-    if part in request.identifier:
-        return request.jobs
-    meant = [job for job in request.jobs if _means(job, part)]
-    return meant or request.jobs
+    return _exact([one for request in found.values() for one in _meant(request, part)], part)
 
 
 def all_active(rooms: Rooms) -> list[Request]:
@@ -80,24 +87,18 @@ def refusal(rooms: Rooms, name: str) -> str:
     return ""
 
 
-def _is_meant(request: Request, part: str) -> bool:
-    in_jobs = any(_means(job, part) for job in request.jobs)
-    return bool(part) and (part in request.identifier or in_jobs)
+def _meant(request: Request, part: str) -> Iterator[Meant]:
+    """The request if its own identifier is meant, else those of its jobs that are."""
+    if not part:
+        return
+    if part in request.identifier:
+        yield Meant(request)
+        return
+    for job in request.jobs:
+        if part in (job.reference, job.action) or part in job.identifier:
+            yield Meant(request, job)
 
 
-def _means(job: Job, part: str) -> bool:
-    return part in (job.reference, job.action) or part in job.identifier
-
-
-def _only(found: list[Request], part: str, what: str) -> Request:
-    if not found:
-        raise BadInput(
-            f"There is no {what} {part!r}.", kind="unknown_id", hint="See `spoolrunner status`."
-        )
-    exact = [one for one in found if one.identifier == part]
-    if exact:  # else nobody could mean r1 while there is an r10
-        return exact[0]
-    if len(found) > 1:
-        names = ", ".join(one.identifier for one in found[:MOST_SHOWN])
-        raise BadInput(f"{part!r} may mean any of: {names}.", kind="ambiguous_id")
-    return found[0]
+def _exact(found: list[Meant], part: str) -> list[Meant]:
+    """The one whose whole identifier it is: else nobody could mean r1 while there is an r10."""
+    return [one for one in found if one.identifier == part] or found

@@ -1,6 +1,7 @@
 """Orders: what the operator wants done once, as files in control/ (what lasts are flags).
 
     control/cancel/ID[@ACTION]     a person's wish; control/kill/...: an operator's
+    control/wake                   look again, at once
 
 An order is unlinked when it has been carried out, so a restart carries it out again.
 """
@@ -13,6 +14,7 @@ from spoolrunner import files
 from spoolrunner.request import Job, Request
 from spoolrunner.spool.rooms import Rooms
 
+WAKE = "wake"
 BY = {"cancel": "user", "kill": "admin"}
 
 
@@ -45,9 +47,18 @@ def give(rooms: Rooms, verb: str, identifier: str, action: str = "") -> None:
 
 
 def poke(rooms: Rooms) -> None:
-    """Wake a mover that may be waiting: any change in control/ does."""
+    """Have a mover that may be waiting look again, also at what it would only look at later."""
     with files.Changes() as disk:
-        disk.touch(rooms.control / "wake")
+        disk.touch(rooms.control / WAKE)
+
+
+def was_poked(rooms: Rooms) -> bool:
+    """Since it was last asked."""
+    poked = (rooms.control / WAKE).exists()
+    if poked:
+        with files.Changes() as disk:
+            disk.remove(rooms.control / WAKE)
+    return poked
 
 
 def done(given: list[Order]) -> None:

@@ -98,6 +98,13 @@ def add(rooms: Rooms, wanted: WorkspaceRef, *, numbered: bool, force: bool = Fal
     return number
 
 
+def enter(rooms: Rooms, index: WorkspaceIndex) -> None:
+    """Remember a workspace with what its actions made elsewhere, in the place of what is known."""
+    path = path_of(rooms, index.name)
+    with notebook.writing(path), files.Changes() as disk:
+        notebook.Notebook(path).write(disk, to_json(index))
+
+
 def _read(path: Path) -> WorkspaceIndex:
     written = notebook.read(path)
     return index.read(written.whole, written.notes, str(path))

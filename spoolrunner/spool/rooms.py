@@ -5,6 +5,7 @@ a mistyped path stops us instead of starting an empty queue. Layout: design, "Ro
 """
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,8 @@ def create(folder: Path, now: str, *, group: int | None, volatile: bool) -> Room
         files.make_folder(folder / name)
     for name in ROOMS:
         files.set_owner(folder / name, room_mode, group)
+    for name in HIDDEN:
+        files.set_owner(folder / name, files.PRIVATE_FOLDER, None)
     if group is not None:
         # What is written on the board belongs to the group without a chown for each.
         files.set_owner(folder / "board", BOARD_MODE, group)
@@ -139,7 +142,7 @@ def open_spool(folder: Path) -> Rooms:
 
 
 def check_modes(rooms: Rooms) -> None:
-    """Raises BadMachine if others could write where only the runner may, or a mount splits it."""
+    """Raises BadMachine if others could do what only the runner may, or a mount splits it."""
     missing = [name for name in (*ROOMS, *HIDDEN, "inbox") if not (rooms.folder / name).is_dir()]
     if missing:
         raise BadMachine(
@@ -148,14 +151,22 @@ def check_modes(rooms: Rooms) -> None:
             hint="Run `spoolrunner init` as the runner's user to mend it.",
         )
     filesystem.check_whole([rooms.folder / name for name in (*ROOMS, *HIDDEN, "inbox")])
-    for name in (*ROOMS, *HIDDEN):
+    for name in ("", "inbox", *ROOMS, *HIDDEN):
         about = os.lstat(rooms.folder / name)
-        if about.st_mode & 0o022 or about.st_uid != os.geteuid():
+        if _is_open(name, about) or about.st_uid != os.geteuid():
             raise BadMachine(
-                f"{rooms.folder / name} can be written by others, or belongs to another user.",
+                f"{rooms.folder / name} is open to others, or belongs to another user.",
                 kind="bad_mode",
                 hint="Run `spoolrunner init` as the runner's user to mend it.",
             )
+
+
+def _is_open(name: str, about: os.stat_result) -> bool:
+    """May others do what only the runner may? name: of the room, "" for the spool itself."""
+    mode = stat.S_IMODE(about.st_mode)
+    if name == "inbox":  # without the sticky bit anybody could take away what others dropped
+        return bool(mode & ~(INBOX_MODE | stat.S_ISGID)) or not mode & stat.S_ISVTX
+    return bool(mode & (0o027 if name else 0o022))
 
 
 def _not_a_spool(folder: Path, error: OSError) -> BadMachine:

@@ -30,6 +30,8 @@ _V1_CODES = {  # reference/opensafely.md 3.4
     Code.NONZERO_EXIT: V1_FAILED,
     Code.OUT_OF_MEMORY: V1_FAILED,
     Code.DISK_LIMIT: V1_FAILED,
+    Code.PIDS_LIMIT: V1_FAILED,
+    Code.LOG_LIMIT: V1_FAILED,
     Code.DEPENDENCY_FAILED: V1_DEPENDENCY,
     Code.TIMED_OUT: V1_TIMEOUT,
 }

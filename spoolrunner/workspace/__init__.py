@@ -22,6 +22,7 @@ from pathlib import Path
 from spoolrunner import files, release
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadMachine, TryLater
+from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.index import ActionState, Mark, Run, WorkspaceIndex
 from spoolrunner.manifest import Journal, Provenance
 from spoolrunner.outputs import Pattern
@@ -108,7 +109,7 @@ class Workspace:
             return Published.INTACT, (state.published.job, renewed)
         return Published.INTACT, None
 
-    def stage(self, job: JobFolder, needs: Sequence[Need]) -> None:
+    def stage(self, job: JobFolder, needs: Sequence[Need], headway: Headway = UNHEARD) -> None:
         """Copy the outputs of the needed jobs into a laid-out job folder and hand it to the job.
 
         Newer ones last, where two published one name. Nothing in the study's tree is followed.
@@ -117,20 +118,27 @@ class Workspace:
         self._storage.refuse_archived(self._places.folder)
         inputs: dict[str, Mark] = {}
         states = self._published(needs)
+        headway.expect(sum(one.size for _, state in states for one in state.outputs.values()))
         with Tree(job.workspace) as tree:
             for need, state in states:
-                staging.copy_in(self._places.high, tree, state.outputs, need.action)
+                staging.copy_in(self._places.high, tree, state.outputs, need.action, headway)
                 inputs |= state.outputs
             self._published(needs)  # still: no journal came, and no newer run took their place
             staging.finish(self._storage, job, tree, inputs)
 
     def collect(
-        self, job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules
+        self,
+        job: JobFolder,
+        patterns: Sequence[Pattern],
+        rules: release.Rules,
+        headway: Headway = UNHEARD,
     ) -> Collected:
         """What a job left, after all of it has stopped. Moves nothing. Raises OSError."""
-        return collecting.collect(job, patterns, rules)
+        return collecting.collect(job, patterns, rules, headway)
 
-    def publish(self, job: JobFolder, made: Provenance, outcome: Outcome) -> None:
+    def publish(
+        self, job: JobFolder, made: Provenance, outcome: Outcome, headway: Headway = UNHEARD
+    ) -> None:
         """Publish what was collected. Safe to repeat, after any interruption, until `finish`.
 
         Raises TryLater ("being_published") if another job of the same action has not finished,
@@ -143,7 +151,7 @@ class Workspace:
                 return  # done before we were interrupted; another may have replaced files since
             self._ledger.make_way(outcome.outputs)
             known = self._ledger.known(outcome.outputs)
-            seen = publishing.place(self._places, job, journal, known)
+            seen = publishing.place(self._places, job, journal, known, headway)
             placed = Placed(journal, seen)
             self._ledger.add(placed)
         self._ledger.settle(placed)

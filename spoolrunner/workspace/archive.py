@@ -16,29 +16,29 @@ import posixpath
 import stat
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
 from spoolrunner import beneath, files
 from spoolrunner.errors import BadMachine
+from spoolrunner.headway import Headway
 from spoolrunner.workspace.storage import SHARED_FILE, Storage
 
 SUMS = "sums.json"
 CHUNK_BYTES = 1 << 20
 COMPRESSION = 1  # of 9: most outputs are large, and the disk is not the hurry
 
-Read = Callable[[int], None]
 Seen = dict[str, tuple[int, int]]  # name in the archive -> size and time of change
 
 
 class Archive:
-    """folder: the workspace's safe name. read: told of bytes read, for a progress bar."""
+    """folder: the workspace's safe name. headway: in bytes."""
 
-    def __init__(self, storage: Storage, folder: str, read: Read) -> None:
+    def __init__(self, storage: Storage, folder: str, headway: Headway) -> None:
         self._storage = storage
         self._folder = folder
-        self._read = read
+        self._headway = headway
         self.path = storage.archives / f"{folder}.tar.gz"
         self._roots = {
             "high": storage.high / "workspaces" / folder,
@@ -103,11 +103,12 @@ class Archive:
         before = self._seen()
         if not before:
             raise BadMachine(f"There are no files of the workspace {self._folder}.")
+        self._headway.expect(2 * sum(size for size, _ in before.values()))
         draft = self.path.with_name(f".{self.path.name}.new")
         try:
             with files.Changes() as disk:
                 disk.fill(draft, lambda out: self._fill(out, before))
-            verify(draft, self._read)
+            verify(draft, self._headway)
             if self._seen() != before:
                 raise _bad(draft, "its files were changed while they were packed")
             with files.Changes() as disk:
@@ -124,7 +125,7 @@ class Archive:
             for name in names:
                 level, _, path = name.partition("/")
                 with open(self._roots[level] / path, "rb") as file:
-                    hashing = _Hashing(file, self._read)
+                    hashing = _Hashing(file, self._headway)
                     info = whole.gettarinfo(arcname=name, fileobj=file)
                     whole.addfile(info, cast(IO[bytes], hashing))
                 sums[name] = hashing.sum.hexdigest()
@@ -139,14 +140,15 @@ class Archive:
             beneath.remove_tree(folder)
         files.make_folder(fresh["high"])
         self._storage.share(fresh["medium"])
-        sums = verify(self.path, self._read)
+        sums = verify(self.path, self._headway)
         with tarfile.open(self.path, "r|gz") as whole:
             for entry in whole:
                 if entry.name != SUMS:
+                    self._headway.expect(2 * entry.size)
                     self._unpack_one(whole, entry, fresh)
         for name, wanted in sums.items():
             level, _, path = name.partition("/")
-            if _sum_of(fresh[level] / path) != wanted:
+            if _sum_of(fresh[level] / path, self._headway) != wanted:
                 raise _bad(self.path, "what was unpacked is not what was packed")
         for level in ("medium", "high"):  # high last: with it the workspace is there again
             _clear(self._roots[level], _beside(self._roots[level], "archived"))
@@ -166,7 +168,7 @@ class Archive:
         assert content is not None  # noqa: S101 - verify has seen that it is a regular file
         mode = SHARED_FILE if level == "medium" else files.PRIVATE_FILE
         with files.Changes() as disk:
-            disk.write_parts(target, _parts(content), mode)
+            disk.write_parts(target, _parts(content, self._headway), mode)
         os.utime(target, (entry.mtime, entry.mtime))
 
     def _seen(self) -> Seen:
@@ -185,7 +187,7 @@ class Archive:
         return found
 
 
-def verify(path: Path, read: Read) -> dict[str, str]:
+def verify(path: Path, headway: Headway) -> dict[str, str]:
     """Name -> sha256 of every file in it, each of which was read and compared.
 
     Raises BadMachine (kind "bad_archive").
@@ -201,7 +203,7 @@ def verify(path: Path, read: Read) -> dict[str, str]:
                 if entry.name == SUMS:
                     said = json.loads(content.read())
                     continue
-                hashing = _Hashing(content, read)
+                hashing = _Hashing(content, headway)
                 while hashing.read(CHUNK_BYTES):
                     pass
                 found[entry.name] = hashing.sum.hexdigest()
@@ -213,15 +215,15 @@ def verify(path: Path, read: Read) -> dict[str, str]:
 
 
 class _Hashing:
-    def __init__(self, file: IO[bytes], read: Read) -> None:
+    def __init__(self, file: IO[bytes], headway: Headway) -> None:
         self._file = file
-        self._tell = read
+        self._headway = headway
         self.sum = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self.sum.update(data)
-        self._tell(len(data))
+        self._headway.add(len(data))
         return data
 
 
@@ -247,14 +249,18 @@ def _walk(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
             yield path, path.lstat()
 
 
-def _parts(file: IO[bytes]) -> Iterator[bytes]:
+def _parts(file: IO[bytes], headway: Headway) -> Iterator[bytes]:
     while part := file.read(CHUNK_BYTES):
         yield part
+        headway.add(len(part))
 
 
-def _sum_of(path: Path) -> str:
+def _sum_of(path: Path, headway: Headway) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        hashing = _Hashing(file, headway)
+        while hashing.read(CHUNK_BYTES):
+            pass
+    return hashing.sum.hexdigest()
 
 
 def _is_ours(name: str) -> bool:

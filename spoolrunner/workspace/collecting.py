@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 
 from spoolrunner import files, outputs, release
 from spoolrunner.beneath import Found, Tree
+from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.outputs import Matcher, Pattern
-from spoolrunner.record import from_json
 from spoolrunner.request import Level, Output
 from spoolrunner.workspace import staging
 from spoolrunner.workspace.storage import JobFolder, Staged
 
 MOST_LISTED = 1000
-_STAGED_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,24 @@ class Collected:
         return sum(1 for output in self.outputs.values() if output.excluded)
 
 
-def collect(job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules) -> Collected:
+def collect(
+    job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules, headway: Headway = UNHEARD
+) -> Collected:
     """Look through a job's folder, after all of the job has stopped. Outputs are flushed.
 
     Moves nothing, so it may be repeated; but write down the result before the first file moves.
     Raises OSError if the disk fails.
     """
-    staged, laid_ns = _staged(job)
+    staged, laid_ns = staging.laid_out(job)
     with Tree(job.workspace) as tree:
         tree.make_ours()
         sorting = _sort(tree, Matcher(patterns), laid_ns)
         claims = outputs.claim(sorting.claimed, patterns)
+        headway.expect(sorting.size_bytes)
         taken = {}
         for path, level in claims.levels.items():
             try:
-                taken[path] = _take(tree, path, level, staged, rules)
+                taken[path] = _take(tree, path, level, staged, rules, headway)
             except PermissionError:
                 sorting.refuse(path, "we have no permission to read it")
     return Collected(
@@ -68,18 +70,12 @@ def collect(job: JobFolder, patterns: Sequence[Pattern], rules: release.Rules) -
     )
 
 
-def _staged(job: JobFolder) -> tuple[Staged, int]:
-    """What was laid out, and when, by the clock that also dates the job's files (ctime: a job can't
-    forge it, as it can an mtime)."""
-    data, about = files.read_regular(job.staged, _STAGED_BYTES)
-    return from_json(data, Staged, str(job.staged)), about.st_ctime_ns
-
-
 @dataclass
 class _Sorting:
     claimed: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    size_bytes: int = 0
 
     def refuse(self, path: str, why: str) -> None:
         if len(self.refused) < MOST_LISTED:
@@ -98,7 +94,7 @@ def _sort(tree: Tree, matcher: Matcher, laid_ns: int) -> _Sorting:
             if found.about.st_size > disk.f_blocks * disk.f_frsize:  # holes, to be read for days
                 sorting.refuse(found.path, "it is larger than the disk it lies on")
             else:
-                _consider(sorting, found.path)
+                _consider(sorting, found)
         elif found.regular:
             if found.about.st_ctime_ns > laid_ns:
                 sorting.other(found.path)
@@ -110,11 +106,12 @@ def _sort(tree: Tree, matcher: Matcher, laid_ns: int) -> _Sorting:
     return sorting
 
 
-def _consider(sorting: _Sorting, path: str) -> None:
-    if why := outputs.name_problem(path):
-        sorting.refuse(path, why)
+def _consider(sorting: _Sorting, found: Found) -> None:
+    if why := outputs.name_problem(found.path):
+        sorting.refuse(found.path, why)
     else:
-        sorting.claimed.append(path)
+        sorting.claimed.append(found.path)
+        sorting.size_bytes += found.about.st_size
 
 
 def _why_refused(found: Found, matcher: Matcher) -> str:
@@ -133,12 +130,14 @@ def _level(path: str, level: Level, sha256: str, before: Staged) -> Level:
     return min(level, before.levels[path], key=outputs.privacy)
 
 
-def _take(tree: Tree, path: str, level: Level, before: Staged, rules: release.Rules) -> Output:
+def _take(
+    tree: Tree, path: str, level: Level, before: Staged, rules: release.Rules, headway: Headway
+) -> Output:
     descriptor = tree.open(path)
     try:
         _make_ours(descriptor)
         size = os.fstat(descriptor).st_size
-        sha256 = staging.digest(descriptor)
+        sha256 = staging.digest(descriptor, headway)
         level = _level(path, level, sha256, before)
         finding = _finding(descriptor, path, size, rules) if level is Level.MODERATE else _FINE
         os.fsync(descriptor)

@@ -101,7 +101,7 @@ class Ledger:
         """Write what was only noted into the files themselves."""
         with self._writing, self._all_or_forgotten():
             if self._manifest_book.has_notes:
-                self._write_manifests(self._read_manifest().manifest)
+                write_manifests(self._places, self._manifest_book, self._read_manifest().manifest)
             if self._index_book.has_notes:
                 self._write_index(self._read_index())
             self._catalogue = None  # large, and not needed until the next job ends
@@ -197,7 +197,7 @@ class Ledger:
         if change.noted is None and os.path.lexists(self._manifest_book.path):
             return
         if change.noted is None or not self._manifest_book.note(change.noted):
-            self._write_manifests(catalogue.manifest)
+            write_manifests(self._places, self._manifest_book, catalogue.manifest)
 
     def _tidy_medium(self, change: manifest.Change) -> None:
         """Flushed before the manifest is written: from then on the difference is forgotten."""
@@ -209,15 +209,17 @@ class Ledger:
             for path, text in change.told.items():
                 publishing.write_note(disk, self._places, medium / path, text)
 
-    def _write_manifests(self, whole: Manifest) -> None:
-        """The view first: with the notes goes all that says that it lags."""
-        medium = manifest_of(self._places.medium)
-        files.make_folder(self._manifest_book.path.parent)
-        self._places.storage.share(medium.parent)
-        with files.Changes() as disk:
-            disk.write(medium, to_json(manifest.medium_view(whole)), SHARED_FILE)
-        with files.Changes() as disk:
-            self._manifest_book.write(disk, to_json(whole))
+
+def write_manifests(places: Places, book: Notebook, whole: Manifest) -> None:
+    """Both, whole. book: of the one at high privacy. The view first: with the notes on that one
+    goes all that says that the view lags."""
+    medium = manifest_of(places.medium)
+    files.make_folder(book.path.parent)
+    places.storage.share(medium.parent)
+    with files.Changes() as disk:
+        disk.write(medium, to_json(manifest.medium_view(whole)), SHARED_FILE)
+    with files.Changes() as disk:
+        book.write(disk, to_json(whole))
 
 
 def _is_file(path: Path) -> bool:
@@ -243,6 +245,7 @@ def _after(state: ActionState | None, placed: Placed) -> ActionState:
         status=outcome.status,
         sha=made.commit,
         completed_at=outcome.completed_at or "",
+        ran_s=outcome.metrics.run_s if outcome.metrics else None,
     )
     after = _with_run(state, run)
     if outcome.status is not Status.SUCCEEDED:

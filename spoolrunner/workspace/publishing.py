@@ -2,27 +2,27 @@
 
 Files are renamed where that is safe and copied where it is not. Each step first looks whether it
 has been done, so after a crash the whole is simply walked again (design, rule 7).
-Knows: places and storage (beside it), beneath, reflink, manifest, joblog, request, errors.
+Knows: places, said, staging and storage (beside it), beneath, reflink, manifest, request, errors.
 """
 
 import contextlib
 import errno
-import itertools
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from spoolrunner import beneath, files, joblog, reflink
+from spoolrunner import beneath, files, reflink
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadMachine
+from spoolrunner.headway import Headway
 from spoolrunner.index import Mark
 from spoolrunner.manifest import Journal, notes_beside
-from spoolrunner.release import logs
 from spoolrunner.request import Code, Level, Outcome, Output, Status
-from spoolrunner.workspace import staging
-from spoolrunner.workspace.places import Places, aside_of, failed_of, log_of
+from spoolrunner.workspace import said, staging
+from spoolrunner.workspace.aside import about_of, make_room
+from spoolrunner.workspace.places import Places, aside_of, failed_of
 from spoolrunner.workspace.storage import SHARED_FILE, JobFolder
 
 # A label of the system's, not of the job's: SELinux puts it on every file.
@@ -34,7 +34,7 @@ Known = Mapping[str, Sequence[Mark]]
 
 
 def place(
-    places: Places, job: JobFolder, journal: Journal, known: Known
+    places: Places, job: JobFolder, journal: Journal, known: Known, headway: Headway
 ) -> dict[str, os.stat_result]:
     """Bring all files of a job to where they belong, except for notes, manifests and the index.
 
@@ -45,14 +45,15 @@ def place(
     """
     made, outcome = journal.made, journal.outcome
     with files.Changes() as disk:
-        _keep_log(disk, places, job, journal)
+        said.keep(disk, places, job, journal)
         if outcome.status_code is Code.CANCELLED_BY_USER:
             return {}
-        _publish_logs(disk, places, job, journal)
+        said.publish(disk, places, job, journal)
         if outcome.status is not Status.SUCCEEDED:
-            _set_failed_beside(disk, places, job, journal)
+            _set_failed_beside(disk, places, job, journal, headway)
             return {}
-        _to_high(disk, job, outcome, places.high, aside_of(places.high, made.job), known)
+        aside = aside_of(places.high, made.job)
+        _to_high(disk, job, outcome, places.high, aside, known, headway)
         _to_medium(disk, places, outcome, places.high, places.medium, made.job)
         beneath.remove_tree(failed_of(places.high, made.action))
         beneath.remove_tree(failed_of(places.medium, made.action))
@@ -60,7 +61,7 @@ def place(
 
 
 def _set_failed_beside(
-    disk: files.Changes, places: Places, job: JobFolder, journal: Journal
+    disk: files.Changes, places: Places, job: JobFolder, journal: Journal, headway: Headway
 ) -> None:
     made, outcome = journal.made, journal.outcome
     high, medium = (failed_of(root, made.action) for root in (places.high, places.medium))
@@ -68,7 +69,7 @@ def _set_failed_beside(
     told = notes_beside(kept_back, (path for path, out in outcome.outputs.items() if _seen(out)))
     _keep_only(high, outcome.outputs)
     _keep_only(medium, [*told, *(path for path, out in outcome.outputs.items() if _shown(out))])
-    _to_high(disk, job, outcome, high, aside_of(high, made.job), {})
+    _to_high(disk, job, outcome, high, aside_of(high, made.job), {}, headway)
     _to_medium(disk, places, outcome, high, medium, made.job)
     for name, text in told.items():
         write_note(disk, places, medium / name, text)
@@ -93,7 +94,13 @@ def _shown(output: Output) -> bool:
 
 
 def _to_high(
-    disk: files.Changes, job: JobFolder, outcome: Outcome, root: Path, aside: Path, known: Known
+    disk: files.Changes,
+    job: JobFolder,
+    outcome: Outcome,
+    root: Path,
+    aside: Path,
+    known: Known,
+    headway: Headway,
 ) -> None:
     emptied = set()
     with _left_by(job) as tree:
@@ -101,9 +108,9 @@ def _to_high(
             target = root / path
             if _is_there(target, output, known.get(path, ())):
                 continue
-            _make_room(disk, root, path, aside)
+            make_room(disk, root, path, aside)
             files.make_folder(target.parent)
-            if _take_over(disk, tree, path, output, target):
+            if _take_over(disk, tree, path, output, target, headway):
                 emptied.add((job.workspace / path).parent)
     for folder in emptied:  # after all the destinations: reference/spool.md 2.1, rule 2
         disk.touched(folder)
@@ -114,7 +121,7 @@ def _is_there(target: Path, output: Output, marks: Sequence[Mark]) -> bool:
 
     Then it stays untouched, or every job that stages it meanwhile would find it changed.
     """
-    about = _about(target)
+    about = about_of(target)
     return about is not None and any(
         mark.sha256 == output.sha256 and staging.same(about, mark) for mark in marks
     )
@@ -132,18 +139,23 @@ def _left_by(job: JobFolder) -> Iterator[Tree | None]:
 
 
 def _take_over(
-    disk: files.Changes, tree: Tree | None, path: str, output: Output, target: Path
+    disk: files.Changes,
+    tree: Tree | None,
+    path: str,
+    output: Output,
+    target: Path,
+    headway: Headway,
 ) -> bool:
     """Publish one output. True if its name in the job's folder is gone by this call."""
     source = _open(tree, path)
     if tree is None or source is None:
-        _must_be(target, output)
+        _must_be(target, output, headway)
         return False
     try:
         if _is(source, target):  # both names: what a power cut can leave of a rename
             tree.remove(path)
         elif not _movable(source) or not _moved(tree, path, target):
-            reflink.publish_copy(disk, source, target, files.PRIVATE_FILE)
+            reflink.publish_copy(disk, source, target, files.PRIVATE_FILE, headway=headway)
             return False
     finally:
         os.close(source)
@@ -187,7 +199,7 @@ def _moved(tree: Tree, path: str, target: Path) -> bool:
     return True
 
 
-def _must_be(target: Path, output: Output) -> None:
+def _must_be(target: Path, output: Output, headway: Headway) -> None:
     """It was moved before we were interrupted; be sure that it is there, by its hash."""
     try:
         descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -196,7 +208,8 @@ def _must_be(target: Path, output: Output) -> None:
             raise
         raise _lost(target) from error
     try:
-        if staging.digest(descriptor) != output.sha256:
+        headway.expect(output.size)
+        if staging.digest(descriptor, headway) != output.sha256:
             raise _lost(target)
     finally:
         os.close(descriptor)
@@ -211,35 +224,12 @@ def _lost(target: Path) -> BadMachine:
     )
 
 
-def _make_room(disk: files.Changes, root: Path, path: str, aside: Path) -> None:
-    """Set aside a file (or link) that stands where a folder has to be, or a folder for a file.
-
-    Not removed: it may be a good output of another action.
-    """
-    names = path.split("/")
-    for depth in range(1, len(names) + 1):
-        part = "/".join(names[:depth])
-        about = _about(root / part)
-        if about is None:
-            return
-        if stat.S_ISDIR(about.st_mode) == (depth == len(names)) or stat.S_ISLNK(about.st_mode):
-            files.make_folder((aside / part).parent)
-            disk.replace(root / part, aside / part)
-
-
-def _about(path: Path) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
 def _to_medium(
     disk: files.Changes, places: Places, outcome: Outcome, high: Path, medium: Path, job: str
 ) -> None:
     for path, output in outcome.outputs.items():
         if _seen(output):  # also for the note beside it
-            _make_room(disk, medium, path, aside_of(medium, job))
+            make_room(disk, medium, path, aside_of(medium, job))
         if not _shown(output):
             continue
         places.storage.share((medium / path).parent)
@@ -253,41 +243,3 @@ def _to_medium(
 def write_note(disk: files.Changes, places: Places, path: Path, text: str) -> None:
     places.storage.share(path.parent)
     disk.write(path, text.encode(), SHARED_FILE)
-
-
-def _keep_log(disk: files.Changes, places: Places, job: JobFolder, journal: Journal) -> None:
-    folder = places.job_log(journal.made)
-    files.make_folder(folder)
-    said = joblog.summary(journal.made, journal.outcome)
-    _write_log(disk, job, folder / "logs.txt", files.PRIVATE_FILE, said)
-    disk.write(folder / "metadata.json", joblog.metadata(journal.made, journal.outcome))
-
-
-def _publish_logs(disk: files.Changes, places: Places, job: JobFolder, journal: Journal) -> None:
-    made, outcome = journal.made, journal.outcome
-    high, medium = (log_of(root, made.action) for root in (places.high, places.medium))
-    files.make_folder(high.parent)
-    places.storage.share(medium.parent)
-    _write_log(disk, job, high, files.PRIVATE_FILE, joblog.summary(made, outcome))
-    said = itertools.chain(logs.without_tables(_said(job)), [joblog.medium_summary(made, outcome)])
-    disk.write_parts(medium, said, SHARED_FILE)
-
-
-def _said(job: JobFolder) -> Iterator[bytes]:
-    """Its log; nothing if it never came to say anything."""
-    with contextlib.suppress(FileNotFoundError):
-        yield from files.pieces(job.log)
-
-
-def _write_log(
-    disk: files.Changes, job: JobFolder, target: Path, mode: int, summary: bytes
-) -> None:
-    try:
-        source = os.open(job.log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:  # it never came to say anything
-        disk.write(target, summary, mode)
-        return
-    try:
-        reflink.publish_copy(disk, source, target, mode, tail=summary)
-    finally:
-        os.close(source)

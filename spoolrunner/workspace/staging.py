@@ -13,14 +13,18 @@ from pathlib import Path
 from spoolrunner import files, reflink
 from spoolrunner.beneath import Tree
 from spoolrunner.errors import BadInput
+from spoolrunner.headway import UNHEARD, Headway
 from spoolrunner.index import Mark
-from spoolrunner.record import to_json
+from spoolrunner.record import from_json, to_json
 from spoolrunner.workspace.storage import JobFolder, Staged, Storage
 
+_STAGED_BYTES = 1 << 30
 INPUT_FILE = 0o644  # below a folder that only the job's user may enter
 
 
-def copy_in(published: Path, job: Tree, outputs: Mapping[str, Mark], action: str) -> None:
+def copy_in(
+    published: Path, job: Tree, outputs: Mapping[str, Mark], action: str, headway: Headway
+) -> None:
     """Copy these outputs of an action; they win over files of the study that have their names.
 
     Raises BadInput ("missing_input") if one is gone or is not what was published.
@@ -31,11 +35,18 @@ def copy_in(published: Path, job: Tree, outputs: Mapping[str, Mark], action: str
             before = os.fstat(source)
             if not same(before, mark) and digest(source) != mark.sha256:
                 raise missing(action, path, "was changed since")
-            _copy(source, job, path)
+            _copy(source, job, path, headway)
             if _identity(os.fstat(source)) != _identity(before):
                 raise missing(action, path, "was changed while it was copied")
         finally:
             os.close(source)
+
+
+def laid_out(job: JobFolder) -> tuple[Staged, int]:
+    """What was laid out, and when, by the clock that also dates the job's files (ctime: a job can't
+    forge it, as it can an mtime). Raises FileNotFoundError."""
+    data, about = files.read_regular(job.staged, _STAGED_BYTES)
+    return from_json(data, Staged, str(job.staged)), about.st_ctime_ns
 
 
 def _open(published: Path, path: str, action: str) -> int:
@@ -50,10 +61,10 @@ def _open(published: Path, path: str, action: str) -> int:
         raise
 
 
-def _copy(source: int, job: Tree, path: str) -> None:
+def _copy(source: int, job: Tree, path: str, headway: Headway) -> None:
     target = job.create(path, INPUT_FILE)
     try:
-        reflink.copy(source, target)
+        reflink.copy(source, target, headway)
     finally:
         os.close(target)
 
@@ -76,11 +87,16 @@ def _identity(about: os.stat_result) -> tuple[int, int, int]:
     return about.st_ino, about.st_size, about.st_ctime_ns
 
 
-def digest(descriptor: int) -> str:
+def digest(descriptor: int, headway: Headway = UNHEARD) -> str:
     """sha256 in hex of all of an open file."""
-    with open(descriptor, "rb", closefd=False) as stream:
+    found, piece = hashlib.sha256(), bytearray(files.PIECE_BYTES)
+    view = memoryview(piece)
+    with open(descriptor, "rb", buffering=0, closefd=False) as stream:
         stream.seek(0)
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while read := stream.readinto(piece):
+            found.update(view[:read])
+            headway.add(read)
+    return found.hexdigest()
 
 
 def finish(storage: Storage, job: JobFolder, tree: Tree, inputs: Mapping[str, Mark]) -> None:

@@ -14,8 +14,8 @@ from spoolrunner import beneath, files
 from spoolrunner.errors import BadInput, BadMachine, TryLater
 from spoolrunner.record import Frozen, from_json, to_json
 from spoolrunner.request import Level
+from spoolrunner.settings import STORAGE_MARKER as MARKER
 
-MARKER = "SPOOLRUNNER-STORAGE.json"
 PASSABLE_FOLDER = 0o711  # a job's user has to reach its own folder below ours
 # Set-group-ID: what is made inside belongs to the reviewers' group without a chown for each file.
 SHARED_FOLDER = 0o2750
@@ -88,17 +88,28 @@ class Storage:
     medium_group: int | None = None
 
     def prepare(self) -> None:
-        """Make what is missing and mark both bases; safe to repeat (`init` does it)."""
-        for folder in (self.high, self.jobs):
-            files.make_folder(folder, PASSABLE_FOLDER)
-        for folder in (self.high / "workspaces", self.high / "logs", self.journals, self.archives):
-            files.make_folder(folder)
-        files.make_folder(self.medium, SHARED_FOLDER)
+        """Make what is missing, take away what others may not have, mark both bases; safe to
+        repeat (`init` does it)."""
+        for folder, mode in self.modes().items():
+            files.make_folder(folder, mode)
+            about = folder.stat()
+            if about.st_uid == os.geteuid() and stat.S_IMODE(about.st_mode) & ~mode:
+                files.set_owner(folder, mode, None)
         files.set_owner(self.medium, SHARED_FOLDER, self.medium_group)
         self.share(self.medium / "workspaces")
         with files.Changes() as disk:
             disk.write(self.high / MARKER, to_json(Marker(level="high")))
             disk.write(self.medium / MARKER, to_json(Marker(level="medium")), SHARED_FILE)
+
+    def modes(self) -> dict[Path, int]:
+        """Our own folders, and the most that others may do there."""
+        private = (self.high / "workspaces", self.high / "logs", self.journals, self.archives)
+        shared = (self.medium, self.medium / "workspaces")
+        return {
+            **dict.fromkeys((self.high, self.jobs), PASSABLE_FOLDER),
+            **dict.fromkeys(private, files.PRIVATE_FOLDER),
+            **dict.fromkeys(shared, SHARED_FOLDER),
+        }
 
     def check(self, real_data: bool) -> None:
         """Raises BadMachine if a base is not there or not marked; or, with real data, in git."""
@@ -110,6 +121,11 @@ class Storage:
                     kind="storage_in_git",
                     hint="Patients' data could be committed: choose another folder.",
                 )
+
+    def check_modes(self) -> None:
+        """Raises BadMachine if others may do more in a folder of ours than they should."""
+        for folder, mode in self.modes().items():
+            _check_mode(folder, mode)
 
     def share(self, folder: Path) -> None:
         """Make a folder below medium privacy, it and those above it for the reviewers to read."""
@@ -212,6 +228,22 @@ class Storage:
                 kind="workspace_archived",
                 hint="Ask the operators to bring it back (`spoolrunner unarchive`).",
             )
+
+
+def _check_mode(folder: Path, mode: int) -> None:
+    """A passable folder may also be listed: no name in it says anything. None may be written."""
+    try:
+        about = folder.stat()
+    except FileNotFoundError:
+        return  # it is made when something is written there
+    more = stat.S_IMODE(about.st_mode) & ~mode & (0o022 if mode == PASSABLE_FOLDER else 0o077)
+    if more or about.st_uid not in (0, os.geteuid()):
+        raise BadMachine(
+            f"{folder} is open to others (mode {stat.S_IMODE(about.st_mode):o}), or belongs to"
+            " another user.",
+            kind="bad_mode",
+            hint="Run `spoolrunner init` as the runner's user to mend it.",
+        )
 
 
 def _check_marker(base: Path, level: str) -> None:

@@ -35,7 +35,7 @@ def shown(value: object) -> str:
 
 def executor_of(item: pytest.Item) -> str:
     """Under which executor, or "" if that makes no difference to it."""
-    if item.path.name == "test_docker.py":
+    if item.path.name in ("test_docker.py", "test_database_network.py"):
         return "docker"
     given = _parameters(item)
     return next((str(given[name]) for name in BY_EXECUTOR if given.get(name) in EXECUTORS), "")

@@ -23,6 +23,7 @@ def only_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
 def host(only_host: GitHost, monkeypatch: pytest.MonkeyPatch) -> GitHost:
     only_host.faults.clear()
     only_host.requests.clear()
+    only_host.fetches.clear()
     only_host.tokens.clear()
     only_host.stalled.clear()
     monkeypatch.setenv("GIT_SSL_CAINFO", str(only_host.ca))

@@ -299,8 +299,9 @@ LIFE = (
 )
 # These only look; a test watches that they change nothing in the spool.
 LOOKERS = ("status", "show", "logs", "validate", "graph", "images", "service")
-# Never near a spool; killed in tests/localrun.
-ELSEWHERE = ("local-run",)
+# Killed at every call in tests of their own: one is never near a spool (tests/localrun), the other
+# comes before all that is lived here (tests/jobrunner).
+ELSEWHERE = ("local-run", "import-jobrunner")
 
 
 def unknown_verbs() -> set[str]:

@@ -1,6 +1,7 @@
 """The executor contract: the same suite for every executor (design, "The executor contract")."""
 
 import multiprocessing
+import re
 import secrets
 import threading
 import time
@@ -57,6 +58,17 @@ def test_what_a_running_job_uses_is_known_and_of_another_nothing(house: House) -
     house.executor.stop(launch.name, 0)
     assert house.executor.usage(launch.name) is None
     assert house.executor.usage(f"sr-{house.spool8}-other-1") is None
+
+
+def test_its_process_is_known_while_it_runs(house: House) -> None:
+    launch = house.waiting("true")
+    deadline = time.monotonic() + BOUND_S
+    while not (it := house.executor.process(launch.name)) or it.argv[-1] != launch.arguments[-1]:
+        assert time.monotonic() < deadline, f"its process is not found: {it}"
+    assert Path(f"/proc/{it.pid}/cmdline").read_bytes().endswith(b"; true\0")
+    house.open_gate(launch)
+    house.end_of(launch)
+    assert house.executor.process(launch.name) is None
 
 
 # Once
@@ -263,6 +275,20 @@ def test_a_long_log_is_cut_in_the_middle_and_says_so(house: House) -> None:
     assert "line 2500\n" not in said
     assert "line 5000\n" in said
     assert "cut" in said
+
+
+@pytest.mark.attack("a secret in a job's log is torn where the log is cut")
+def test_a_log_is_cut_at_the_ends_of_lines_however_long_they_are(house: House) -> None:
+    """The engine itself has lines of up to 16 KiB."""
+    words = 'import sys\nfor n in range(300): sys.stdout.write(f"<{n} " + "secret " * (n % 7 * 900)'
+    launch = house.launch("python", "-c", words + ' + ">\\n")', image=images.PYTHON)
+    house.run(launch)
+    for limit_bytes in range(200_000, 300_000, 9_999):
+        said = house.said(launch, limit_bytes)
+        assert len(said) <= limit_bytes
+        lines = [line for line in said.splitlines() if line and "cut out here" not in line]
+        torn = [line[:60] for line in lines if not re.search(r"<\d+ (secret )*>$", line)]
+        assert torn == []
 
 
 def test_a_saved_log_replaces_the_file_it_was_written_to_and_can_be_saved_again(

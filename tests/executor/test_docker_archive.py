@@ -15,6 +15,7 @@ from spoolrunner.executor.docker_archive import Archived, verify
 LAYER = b"not really a tar, which nobody asks here" * 100
 NAME = "ghcr.io/opensafely-core/r:v2"
 Entries = list[tuple[str, bytes]]
+Compress = Callable[[bytes], bytes]
 
 
 def sha(data: bytes) -> str:
@@ -37,9 +38,9 @@ def old(layer: bytes = LAYER) -> Entries:
     ]
 
 
-def oci(layer: bytes = LAYER) -> Entries:
+def oci(layer: bytes = LAYER, compress: Compress = gzip.compress) -> Entries:
     """As engines since 25 write it; here with a compressed layer."""
-    about, packed = config(LAYER), gzip.compress(layer)
+    about, packed = config(LAYER), compress(layer)
     blobs = "blobs/sha256"
     manifest = [
         {
@@ -73,6 +74,24 @@ def packed(entries: Entries, links: dict[str, str] | None = None) -> io.BytesIO:
 @pytest.mark.parametrize("shape", [old, oci])
 def test_both_shapes_are_read(shape: Callable[[], Entries]) -> None:
     assert verify(packed(shape())) == [Archived((NAME,), (f"sha256:{sha(LAYER)}",))]
+
+
+def estargz(layer: bytes) -> bytes:
+    """One member of gzip for each file of a layer, and an empty one as the last."""
+    parts = [layer[:100], layer[100:], b""]
+    return b"".join(map(gzip.compress, parts))
+
+
+def test_a_layer_of_many_gzip_members_is_read_to_its_end() -> None:
+    assert verify(packed(oci(LAYER, estargz)))
+    with pytest.raises(BadInput, match="a layer is not what its image says"):
+        verify(packed(oci(LAYER + b"!", estargz)))
+
+
+def test_of_a_layer_that_cannot_be_unpacked_here_that_is_said() -> None:
+    with pytest.raises(BadInput, match="zstd") as refused:
+        verify(packed(oci(LAYER, lambda layer: b"\x28\xb5\x2f\xfd" + layer)))
+    assert "gzip" in refused.value.hint
 
 
 def test_a_compressed_archive_is_read_too() -> None:

@@ -1,7 +1,8 @@
 """An engine of our own: a private dockerd with its own data, socket and pid file.
 
 It shares nothing with an engine that may run on the machine, needs no network (so no bridge and
-no iptables), and its images are made on the spot (images.py). Runs as root only.
+no iptables), and its images are made on the spot (images.py). Runs as root only. For networks there
+is one with a namespace of its own, where bridges and iptables are nobody else's (networked).
 """
 
 import contextlib
@@ -38,9 +39,10 @@ def missing() -> str:
 class Engine:
     """socket: its address, unix:///... options: more options of dockerd, kept over a restart."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, networked: bool = False) -> None:
         self._folder = folder
         self._options = options
+        self._networked = networked
         self._process: subprocess.Popen[bytes] | None = None
         self.socket = f"unix://{folder}/docker.sock"
 
@@ -49,7 +51,7 @@ class Engine:
         folder = self._folder
         with (folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", "dockerd", *self._arguments()],
+                ["setpriv", "--pdeathsig", "TERM", *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -140,13 +142,19 @@ class Engine:
             time.sleep(0.01)
         record.unlink()  # its number may be kept by a zombie, or be another's by now
 
-    def _arguments(self) -> list[str]:
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the engine is not running"
+        return self._process.pid
+
+    def _command(self) -> list[str]:
         own = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        without = () if self._networked else ("--iptables=false", "--ip6tables=false")
         return [
-            *self._options,
+            *(("unshare", "--net") if self._networked else ()),
+            *("dockerd", "--bridge=none", *without, *self._options),
             *(f"--{option}={self._folder}/{name}" for option, name in own.items()),
             f"--host={self.socket}",
-            *("--bridge=none", "--iptables=false", "--ip6tables=false"),
         ]
 
     def _signal(self, number: signal.Signals) -> None:
@@ -171,13 +179,13 @@ class Engine:
 
 
 @contextlib.contextmanager
-def engine(*options: str) -> Iterator[Engine]:
+def engine(*options: str, networked: bool = False) -> Iterator[Engine]:
     """A running engine without images; gone without trace at the end of the block."""
     _clear_away_what_killed_runs_left()
     # A short folder of its own: a unix socket's path holds at most 107 bytes, which pytest's
     # tmp_path can pass.
     folder = Path(tempfile.mkdtemp(prefix=FOLDERS, dir="/tmp"))
-    with _held(folder), contextlib.closing(Engine(folder, *options)) as one:
+    with _held(folder), contextlib.closing(Engine(folder, *options, networked=networked)) as one:
         one.start()
         yield one
 

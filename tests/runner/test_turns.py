@@ -15,6 +15,7 @@ from spoolrunner.runner.house import House
 from spoolrunner.runner.line import Line
 from spoolrunner.runner.turns import Turns
 from spoolrunner.runner.waiting import Waiting
+from spoolrunner.spool import flags
 from spoolrunner.spool import rooms as spool_rooms
 from tests.site import Site
 
@@ -70,7 +71,7 @@ class Hours:
         for action in ended:
             line = self.lines.pop(action)
             line.job.phase, line.job.status = Phase.ENDED, Status.SUCCEEDED
-        started = self.turns.take(self.lines.values())
+        started = self.turns.take(flags.flags(self.house.rooms), self.lines.values())
         for request, job in started:
             self.waiting.started(request, job)
             job.phase, job.status = Phase.STARTED, Status.RUNNING

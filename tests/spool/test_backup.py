@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spoolrunner import files
+from spoolrunner.headway import UNHEARD
 from spoolrunner.notebook import notes_of
 from spoolrunner.request import Request, Status
 from spoolrunner.spool import outbox, requestfile
@@ -21,7 +22,7 @@ class Meanwhile(Backup):
     """Something happens just before a room is read."""
 
     def __init__(self, rooms: Rooms, room: str, deed: Callable[[], None]) -> None:
-        super().__init__(rooms)
+        super().__init__(rooms, UNHEARD)
         self._room = room
         self._deed = deed
 
@@ -75,7 +76,7 @@ def test_a_file_and_its_notes_are_of_one_moment(rooms, store, running, tmp_path,
         return found
 
     monkeypatch.setattr(files, "read_regular", then_it_changes)
-    path = restored(Backup(rooms), tmp_path) / "running/r1.json"
+    path = restored(Backup(rooms, UNHEARD), tmp_path) / "running/r1.json"
     assert [job.active for job in requestfile.read(path).jobs[:3]] == [False, False, True]
 
 
@@ -96,5 +97,5 @@ def test_of_what_is_taken_as_active_no_end_comes_back(rooms, store, running, tmp
 
 def test_the_notes_of_what_was_taken_out_by_hand_are_kept(rooms, store, running, tmp_path):
     store.path("r1").rename(tmp_path / "r1.json")
-    place = restored(Backup(rooms), tmp_path)
+    place = restored(Backup(rooms, UNHEARD), tmp_path)
     assert (place / "running/r1.notes").read_bytes() == notes_of(store.path("r1")).read_bytes()

@@ -76,8 +76,8 @@ def test_a_note_costs_what_it_says_and_everybody_reads_it(rooms, store, request_
     assert notes_of(store.path("r1")).stat().st_size < 20 * 1500
     expected = list(range(20))
     assert ended(store.read_active("r1")) == expected
-    assert ended(find.active(rooms, "r1")) == expected
-    assert ended(find.any_request(rooms, "r1")) == expected
+    assert ended(find.active(rooms, "r1")[0].request) == expected
+    assert ended(find.any_request(rooms, "r1")[0].request) == expected
     (loaded,), unreadable = Requests(rooms).load()
     assert (ended(loaded), loaded.status, unreadable) == (expected, Status.RUNNING, [])
     assert loaded == request_

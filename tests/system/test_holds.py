@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.rig.engine import Engine
 from tests.rig.images import BUSYBOX
-from tests.site import Site
+from tests.site import WITHIN_S, Site
 from tests.system.test_crash_points import CHAIN, ENDLESS, QUICK, die_at, has_started
 from tests.system.test_trouble import codes
 
@@ -112,7 +113,27 @@ def oracle(site: Site) -> Path:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     site.settings["DB_MAINTENANCE_COMMAND"] = str(program)
     site.settings["FULL_DATABASE_URL"] = "mssql://u:p@h/d"
+    site.settings["MAINTENANCE_POLL_INTERVAL"] = "0.001"
     return said
+
+
+def test_runners_of_cron_ask_once_in_the_interval_and_long_ones_go_on_asking(site: Site) -> None:
+    asked, program = site.folder / "asked", site.folder / "ask"
+    program.write_text(f"#!/bin/sh\necho >> {asked}\n")
+    program.chmod(0o755)
+    site.settings |= {"DB_MAINTENANCE_COMMAND": str(program), "STOP_GRACE": "0s"}
+    site.drain()
+    site.drain()
+    assert asked.read_text() == "\n"
+    os.utime(site.spool / ".locks/detection", (0, 0))
+    site.drain()
+    assert asked.read_text() == "\n\n"
+    site.settings["MAINTENANCE_POLL_INTERVAL"] = "1"
+    site.drop(site.request(site.study({"project.yaml": ENDLESS}), "first", identifier="r1"))
+    drain = site.start("--drain")
+    site.until(lambda: asked.read_text().count("\n") >= 4)
+    site.do("kill", "r1")
+    assert drain.wait(WITHIN_S) == 0
 
 
 def test_detection_comes_and_goes_by_itself_and_no_answer_changes_nothing(

@@ -65,7 +65,8 @@ WAYS = {
     ' cp "$1" "$d/4913"; mv "$d/4913" "$2"; rm "$d/.r1.json.swp"',
     "a link": 'ln "$1" "$2"; sleep 0.3; rm "$1"',
     "dd in small blocks": 'dd if="$1" of="$2" bs=16 status=none',
-    "an upper-case name": 'cp "$1" "${2%.json}.JSON"',
+    "a FAT stick": '{ printf "\\357\\273\\277"; sed "s/$/\\r/" "$1"; } > "$1.x";'
+    ' touch -d 1980-01-01 "$1.x"; cp -p "$1.x" "${2%.json}.JSON"',
 }
 
 

@@ -104,6 +104,21 @@ def test_a_job_that_writes_something_else_fails_and_its_log_tells_what_it_wrote(
     assert "other.csv" not in job["status_message"]
 
 
+def test_a_failed_study_can_be_debugged_from_medium_privacy_alone(site: Site) -> None:
+    script = "print('begun')\nprint('patient_id,age\\n4411,41')\n{'age': 41}['agee']\n"
+    project = _project("python:v2 python make.py")
+    study = site.study({"project.yaml": project, "make.py": script})
+    site.drop(site.request(study, "make", identifier="r1"))
+    site.drain()
+    told = (site.medium / "workspaces/ws/metadata/make.log").read_text()
+    for line in ("begun", 'make.py", line 3', "KeyError: 'agee'", "exit_code: 1"):
+        assert line in told
+    assert "4411" not in told
+    reference = told.partition("reference: ")[2].split()[0]
+    assert "KeyError" not in site.do("show", reference)
+    assert "4411" in site.do("logs", reference)
+
+
 def test_a_failed_run_never_replaces_the_good_outputs_of_an_earlier_one(site: Site) -> None:
     write = "import sys; open('wanted.csv','w').write(sys.argv[1]); sys.exit(int(sys.argv[2]))"
     study = site.study({"project.yaml": _project("python:v2 python w.py good 0"), "w.py": write})

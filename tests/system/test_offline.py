@@ -44,18 +44,32 @@ def bundle(folder: Path) -> Path:
 
 
 def test_from_one_folder_without_a_network(bundle: Path, folder: Path) -> None:
-    install = [*NO_NETWORK, str(bundle / "install"), str(folder / "installed")]
+    installed = folder / "installed"
+    install = [*NO_NETWORK, "sh", "-c", f"umask 077; {bundle}/install {installed}"]
     wheel = next(bundle.glob("wheels/click-*.whl"))
     data = wheel.read_bytes()
     wheel.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert run(install, dict(os.environ)).returncode == 4
-    assert not (folder / "installed").exists()
+    assert not installed.exists()
     wheel.write_bytes(data)
     done = run(install, {"PATH": os.environ["PATH"]})
     assert (done.returncode, done.stdout[:12]) == (0, "spoolrunner "), done.stderr
-    InstalledSite.program = str(folder / "installed/bin/spoolrunner")
+    InstalledSite.program = str(installed / "bin/spoolrunner")
+    assert Path(InstalledSite.program).stat().st_mode & 0o777 == 0o755  # others may look, too
     site = InstalledSite(folder / "site")
     site.drop(site.request(site.study({"project.yaml": QUICK}), "run_all", identifier="r1"))
     site.drain()
     assert site.statuses("r1") == {"first": "succeeded", "second": "succeeded"}
     assert "r1" in site.do("status")
+    first = (installed / "bin").resolve()
+    seal(bundle, "another version")
+    assert run(install, {"PATH": os.environ["PATH"]}).returncode == 0
+    assert (installed / "bin").resolve() != first
+    assert run([str(first / "spoolrunner"), "--version"], {}).returncode == 0  # what runs goes on
+
+
+def seal(bundle: Path, remark: str) -> None:
+    """Make another bundle of it: its sums are others."""
+    (bundle / "remark").write_text(remark)
+    summed = "sha256sum install remark wheels/*.whl > SHA256SUMS"
+    subprocess.run(summed, shell=True, cwd=bundle, check=True)

@@ -134,7 +134,9 @@ def test_storage_that_goes_in_mid_run_is_waited_for_and_the_job_does_not_run_aga
     site.until(lambda: list(site.high.glob("volumes/*/workspace/begun")))
     site.high.rename(site.folder / "away")
     site.until(lambda: list((site.spool / "processes").glob("*/status")))
-    site.until(lambda: "storage" in site.do("status"))
+    assert "Is the disk mounted?" in site.do("status")
+    watched = site.try_to("status", "--check")
+    assert (watched.returncode, "storage" in watched.stdout) == (1, True)
     (site.folder / "away").rename(site.high)
     site.finished("r1")
     job = site.jobs("r1")["first"]

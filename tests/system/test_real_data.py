@@ -30,6 +30,7 @@ def test_without_the_database_network_it_refuses_to_start_and_says_how_to_make_i
     done = site.try_to("run", "--drain")
     assert done.returncode == 4
     assert "docker network create jobrunner-db" in done.stderr
+    assert "spoolrunner service network" in done.stderr
     assert "canary" not in done.stderr + done.stdout
 
 

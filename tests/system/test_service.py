@@ -21,7 +21,7 @@ from spoolrunner.cli.reload import CHANGEABLE
 from spoolrunner.settings import table
 from tests.site import PROJECT, WITHIN_S, Site
 from tests.system.conftest import NewSite
-from tests.system.test_crash_points import CHAIN, QUICK, has_started
+from tests.system.test_crash_points import CHAIN, ENDLESS, QUICK, has_started
 from tests.system.test_trouble import codes
 
 UNITS = ("spoolrunner.service", "spoolrunner-drain.service")
@@ -95,6 +95,25 @@ def test_settings_are_read_again_by_a_signal(site: Site) -> None:
         site.finished(name)
 
 
+def test_a_drain_reads_its_settings_again_and_stays_silent(site: Site) -> None:
+    env_file = site.folder / "our.env"
+    env_file.write_text("MAX_WORKERS=1\n")
+    site.settings |= {"SPOOLRUNNER_ENV": str(env_file), "STOP_GRACE": "0s"}
+    study = site.study({"project.yaml": ENDLESS})
+    site.drop(site.request(study, "first", identifier="r1"))
+    runner = site.start("--drain")
+    site.until(lambda: has_started(site, "r1"))
+    quick = site.study({"project.yaml": QUICK}, name="quick")
+    about = {"name": "other"}
+    site.drop(site.request(quick, "first", identifier="r2", workspace=about), "r2.json")
+    env_file.write_text("MAX_WORKERS=2\n")
+    runner.send_signal(signal.SIGHUP)
+    site.finished("r2")
+    site.do("kill", "r1")
+    assert runner.wait(WITHIN_S) == 0
+    assert log(site) == ""
+
+
 def log(site: Site) -> str:
     return (site.folder / "runner.log").read_text()
 
@@ -146,8 +165,8 @@ def test_the_readme_says_which_settings_may_change() -> None:
 def test_systemd_takes_the_units(new_site: NewSite, executor: str) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed (apt-get install systemd)")
-    site = new_site(EXECUTOR=executor)
-    units = site.folder / "units"
+    site = new_site("100% ours", EXECUTOR=executor)  # what is special to systemd, in every path
+    units = site.folder.parent / "units"
     units.mkdir()
     site.settings["FULL_DATABASE_URL"] = "mssql://u:secret@h/d"
     site.do("service", "systemd", "--into", str(units))
@@ -155,7 +174,9 @@ def test_systemd_takes_the_units(new_site: NewSite, executor: str) -> None:
     assert "FULL_DATABASE_URL" in done.stderr
     files = sorted(units.iterdir())
     assert len(files) == 4
-    assert "secret" not in "".join(path.read_text() for path in files)
+    text = "".join(path.read_text() for path in files)
+    assert "secret" not in text
+    assert {len(run) % 2 for run in re.findall("%+", text)} == {0}  # % begins a specifier
     verify = subprocess.run(
         ["systemd-analyze", "verify", *files],
         capture_output=True,
@@ -208,3 +229,20 @@ def test_the_crontab_line_says_nothing_and_starts_once(site: Site, tmp_path: Pat
     assert said == [b""] * 6
     assert {one.returncode for one in started} == {0}
     assert {job["attempt"] for job in site.jobs("r1").values()} == {1}
+
+
+def test_the_script_for_the_databases_network_names_their_addresses_and_no_secret(
+    site: Site,
+) -> None:
+    site.settings |= {
+        "FULL_DATABASE_URL": "mssql+pymssql://u:canary@localhost/d",
+        "SLICE_DATABASE_URL": "trino://u:canary@192.0.2.9:8443/d",
+    }
+    script = site.do("service", "network")
+    assert "-d 127.0.0.1/32 -p tcp --dport 1433 -j RETURN\n" in script
+    assert "-d 192.0.2.9/32 -p tcp --dport 8443 -j RETURN\n" in script
+    assert "canary" not in script
+    site.settings["FULL_DATABASE_URL"] = "odbc://u:canary@localhost/d"
+    refused = site.try_to("service", "network")
+    assert (refused.returncode, "FULL_DATABASE_URL" in refused.stderr) == (4, True)
+    assert "canary" not in refused.stdout + refused.stderr

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from tests.system.test_crash_points import ENDLESS, QUICK, has_started
 
 GROUP = "games"  # any group that every Debian has and nobody is in
 STYLE = re.compile(r"\x1b\[[\d;]*m")
+HOME = "\x1b[H"
+CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]|\r")
 COLOUR = re.compile(r"\x1b\[[\d;]*3\dm")
 FORTY = "version: '4.0'\nactions:\n" + "".join(
     f"  step_{n}: {{run: python:v2 true {n}, outputs: {{highly_sensitive: {{o: {n}.csv}}}}}}\n"
@@ -99,6 +102,20 @@ def test_who_is_only_in_the_group_sees_what_runs_and_no_request_file(shared_site
     assert "r1" in as_another(site, "status").stdout
 
 
+def test_show_tells_where_a_running_job_is(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "0s"
+    site.drop(site.request(site.study({"project.yaml": ENDLESS}), "first", identifier="r1"))
+    site.start()
+    site.until(lambda: has_started(site, "r1"))
+    site.until(lambda: re.search("^process.*sleep 1000", site.do("show", "r1"), re.MULTILINE))
+    told = dict(line.split(None, 1) for line in site.do("show", "r1").splitlines() if line)
+    assert (Path(told["folder"]) / "project.yaml").exists()
+    assert Path(told["folder"]).parent.name == told["container"]
+    site.do("kill", "r1")
+    site.finished("r1")
+    assert "container" not in site.do("show", "r1")
+
+
 def test_check_tells_monitoring_whose_turn_it_is(site: Site) -> None:
     assert site.try_to("status", "--check").returncode == 4
     site.drain()
@@ -116,6 +133,17 @@ def test_check_tells_monitoring_whose_turn_it_is(site: Site) -> None:
 def test_the_first_line_says_where_the_spool_is(site: Site) -> None:
     site.settings["SPOOL_DIR"] = "spool"  # the site's commands run in its folder
     assert site.do("status").splitlines()[0].split()[:2] == ["spool", str(site.spool)]
+
+
+def test_why_the_last_were_rejected_is_told_at_once(site: Site) -> None:
+    for number in range(5):
+        site.drop('{"backend": "expectations"}', f"{number}.json")
+        site.drain()
+    told = site.do("status").splitlines()
+    reasons = [line for line in told if line.startswith("rejected ")]
+    assert len(reasons) == 3
+    assert told[-1].startswith("rejected/ holds 5")
+    assert all("requested_actions" in line for line in reasons)
 
 
 def test_many_jobs_of_one_request_take_few_lines(site: Site) -> None:
@@ -157,6 +185,63 @@ def test_watch_shows_what_comes_and_is_for_terminals_alone(site: Site) -> None:
     watching.send_signal(signal.SIGINT)
     assert watching.wait(WITHIN_S) == 130
     os.close(mine)
+
+
+def frame(site: Site, *words: str, holds: Callable[[str], bool]) -> str:
+    """The first one of which that is so that `status --watch` shows, on 80 columns."""
+    mine, its = pty.openpty()
+    size = {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "spoolrunner", *words],
+        env={**site.environment(), **size},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    shown, whole, deadline = "", [], time.monotonic() + WITHIN_S
+    while not whole:
+        assert time.monotonic() < deadline, shown
+        shown += os.read(mine, 1 << 16).decode()
+        frames = [CONTROL.sub("", each) for each in shown.split(HOME)[:-1]]
+        whole = [each for each in frames if each.strip() and holds(each)]
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(WITHIN_S) == 130
+    os.close(mine)
+    return whole[0].rstrip() + "\n"
+
+
+WAITS = """
+version: '4.0'
+actions:
+  waits: {run: "python:v2 python3 waits.py", outputs: {highly_sensitive: {o: out.csv}}}
+"""
+AT_ONCE = "open('out.csv', 'w').write('x')"
+FOR_LONG = "import time; open('big', 'wb').write(bytes(5_000_000)); time.sleep(600)"
+
+
+def test_watch_tells_how_long_a_job_took_before_and_what_it_takes(site: Site) -> None:
+    site.settings["STOP_GRACE"] = "0s"
+    study = site.study({"project.yaml": WAITS, "waits.py": AT_ONCE})
+    site.drop(site.request(study, "waits", identifier="r1"))
+    site.drain()
+    study = site.study({"waits.py": FOR_LONG})
+    site.drop(site.request(study, "waits", identifier="r2"))
+    site.start()
+    mine, its = pty.openpty()
+    words = [sys.executable, "-m", "spoolrunner", "status", "--watch"]
+    sized = {"TERM": "xterm", "COLUMNS": "160", "LINES": "40"}
+    watching = subprocess.Popen(
+        words, env={**site.environment(), **sized}, stdin=its, stdout=its, stderr=its
+    )
+    os.close(its)
+    assert " over" in until_shown(mine, " over"), "its first run took a moment"
+    assert "5.0 MB" in until_shown(mine, "5.0 MB")
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(WITHIN_S) == 130
+    os.close(mine)
+    site.do("kill", "r2")
+    site.finished("r2")
 
 
 def until_shown(terminal: int, words: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spoolrunner.errors import BadInput, BadMachine, TryLater
+from spoolrunner.headway import UNHEARD
 from spoolrunner.request import Level
 from spoolrunner.workspace import Published
 from spoolrunner.workspace.archive import Archive, verify
@@ -17,7 +18,7 @@ __all__ = ["base"]
 
 
 def archive_of(line: Line) -> Archive:
-    return Archive(line.storage, "ws", lambda read_bytes: None)
+    return Archive(line.storage, "ws", UNHEARD)
 
 
 def put_in(line: Line) -> None:
@@ -98,7 +99,7 @@ def assert_whole(line: Line, expected: dict[str, str]) -> None:
     """The files are all there and may be used, or there is an archive that holds them."""
     archive = archive_of(line).path
     if archive.exists():
-        assert verify(archive, lambda read_bytes: None).keys() == {*named(expected)}
+        assert verify(archive, UNHEARD).keys() == {*named(expected)}
     else:
         assert published(line) == expected
 

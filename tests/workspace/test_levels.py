@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from spoolrunner.request import Code, Level, Status
+from spoolrunner.request import Code, Level, Need, Status
 from tests.workspace.conftest import tree
 
 HIGH, MODERATE, MINIMAL = Level
@@ -68,6 +68,28 @@ def test_names_of_highly_sensitive_outputs_stand_nowhere_at_medium_privacy(line,
         assert word in everything(line.storage.high)
     assert "out/t.csv is not shown here" in shown
     assert "4711" not in shown
+
+
+@pytest.mark.attack("a job says the name of a highly sensitive output in its log")
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_job_that_names_highly_sensitive_files_is_not_quoted_at_medium_privacy(line, exit_code):
+    line.run("extract", {"output/input_4711.csv": HIGH}, {"output/input_4711.csv": "1"})
+    names = ("out/lung-4711.csv", "out/Jane Doe (4711).csv", "out/märz_4711.rds", "out/model")
+    said = "".join(
+        f"wrote {name}, '/workspace/{name}' and {name.rpartition('/')[2]}.\n" for name in names
+    )
+    said += "read output/input_4711.csv; the model has 4711 rows; wrote pub/t-1.csv\n"
+    made = line.made("make", {"out/*": HIGH, "pub/*": MODERATE})
+    needs = [Need(action="extract", request="request-1", job="job-extract-1")]
+    job = line.lay_out(made, needs)
+    written = dict.fromkeys((*names, "out/t-1.csv"), "1") | {"pub/t-1.csv": FINE}
+    line.work(job, written, log=said)
+    line.workspace.publish(job, made, line.outcome(line.collect(job, made), exit_code))
+    shown = (line.medium / "metadata/make.log").read_text()
+    for name in ("lung", "Jane", "märz", "input_4711", "out/model"):
+        assert name not in shown
+        assert name in (line.high / "metadata/make.log").read_text()
+    assert "; the model has 4711 rows; wrote pub/t-1.csv\n" in shown
 
 
 def test_a_failed_job_tells_beside_what_was_kept_back_and_never_over_an_output(line):
