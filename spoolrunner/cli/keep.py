@@ -1,5 +1,7 @@
 """Verbs that keep things elsewhere: archive, unarchive, backup."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.figures import size_words
 from spoolrunner.headway import UNHEARD
 from spoolrunner.index import WorkspaceIndex
+from spoolrunner.lock import Lock
 from spoolrunner.report.progress import Progress
 from spoolrunner.spool import find, registry
 from spoolrunner.spool.backup import Backup
@@ -32,7 +35,7 @@ def archive(ctx: click.Context, workspace: str, yes: bool) -> None:
     storage = build.storage(build.config(ctx))
     size_bytes = Archive(storage, index.folder, UNHEARD).size_bytes()
     confirm.ask(f"Archive {workspace}, {size_words(size_bytes)}, and delete its files?", yes=yes)
-    with Progress(f"archiving {workspace}") as progress:
+    with _alone(place), Progress(f"archiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
@@ -51,7 +54,7 @@ def unarchive(ctx: click.Context, workspace: str) -> None:
     place = build.rooms(ctx)
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
-    with Progress(f"unarchiving {workspace}") as progress:
+    with _alone(place), Progress(f"unarchiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
@@ -75,6 +78,22 @@ def backup(ctx: click.Context, file: Path) -> None:
     with Progress("backup", "files") as progress:
         made = Backup(place, progress).write(file.absolute())
     click.echo(f"{made} files of {place.folder} are in {file.absolute()}")
+
+
+@contextlib.contextmanager
+def _alone(place: Rooms) -> Iterator[None]:
+    """Two at once would write one draft, and one would take away the other's mark."""
+    lock = Lock(place.locks / "archive")
+    if not lock.take():
+        raise TryLater(
+            "Another `archive` or `unarchive` is at work in this spool.",
+            kind="busy",
+            hint="Give the command again when that has ended.",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _known(place: Rooms, workspace: str) -> WorkspaceIndex:
