@@ -199,10 +199,14 @@ def drop(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.close(descriptor)
 
 
-def append_flushed(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
-    """Add to the end of a file and flush it."""
+def append_flushed(
+    path: Path, data: bytes, mode: int = PRIVATE_FILE, owner: tuple[int, int] | None = None
+) -> None:
+    """Add to the end of a file and flush it. owner: (uid, gid) it is given to, as root can."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, mode)
     try:
+        if owner:
+            os.fchown(descriptor, *owner)
         write_all(descriptor, data)
         os.fdatasync(descriptor)
     finally:

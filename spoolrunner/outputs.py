@@ -102,6 +102,8 @@ def name_problem(path: str) -> str:
     names = path.split("/")
     if names[0].casefold() == OURS:
         return f"the folder {OURS}/ of a workspace is spoolrunner's own"
+    if any(name.casefold() == ".git" for name in names):
+        return "git would take it for its own, and run what it says"
     if any(name.startswith(DRAFT_PREFIX) for name in names):
         return f"names that begin with {DRAFT_PREFIX} are spoolrunner's own"
     try:

@@ -121,7 +121,8 @@ def parse_foreign(data: bytes) -> dict[str, Any]:
     """One JSON object written by somebody else: UTF-8, with or without BOM.
 
     Raises BadRequest: kind "not_utf8", "not_json" (incomplete or broken), "not_an_object",
-    "doubled_key", "too_deep", "bad_text" (lone surrogates, which no JSON file of ours could keep).
+    "doubled_key", "too_deep", "bad_number" (of thousands of digits), "bad_text" (lone surrogates,
+    which no JSON file of ours could keep).
     """
     try:
         text = data.decode("utf-8-sig")
@@ -145,7 +146,7 @@ def _parse(text: str) -> object:
             kind="not_json",
         ) from error
     except ValueError as error:
-        raise BadRequest("The JSON holds a number that is too long.", kind="not_json") from error
+        raise BadRequest("The JSON holds a number that is too long.", kind="bad_number") from error
 
 
 def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

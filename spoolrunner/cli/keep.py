@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from spoolrunner.cli import build, confirm
+from spoolrunner.cli import build, confirm, deeds
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.figures import size_words
@@ -35,6 +35,7 @@ def archive(ctx: click.Context, workspace: str, yes: bool) -> None:
     storage = build.storage(build.config(ctx))
     size_bytes = Archive(storage, index.folder, UNHEARD).size_bytes()
     confirm.ask(f"Archive {workspace}, {size_words(size_bytes)}, and delete its files?", yes=yes)
+    deeds.note(place, "archive", index.name, workspace=index.name)
     with _alone(place), Progress(f"archiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
@@ -54,6 +55,7 @@ def unarchive(ctx: click.Context, workspace: str) -> None:
     place = build.rooms(ctx)
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
+    deeds.note(place, "unarchive", index.name, workspace=index.name)
     with _alone(place), Progress(f"unarchiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
@@ -75,6 +77,7 @@ def backup(ctx: click.Context, file: Path) -> None:
     What was reported as ended does not run again.
     """
     place = build.rooms(ctx)
+    deeds.note(place, "backup", str(file.absolute()))
     with Progress("backup", "files") as progress:
         made = Backup(place, progress).write(file.absolute())
     click.echo(f"{made} files of {place.folder} are in {file.absolute()}")

@@ -15,6 +15,7 @@ from spoolrunner.release.findings import Findings
 from spoolrunner.release.identifiers import CANDIDATE
 from spoolrunner.release.prose import Prose
 
+_RARE = "~^"
 _COMMENT = "#%/*- \ufeff"
 
 
@@ -51,7 +52,7 @@ def _begins_block(line: str, before: str) -> bool:
     """Is a cell of it an identifier, while the line before has another number of cells?"""
     line = identifiers.plain(line).lstrip(_COMMENT)
     before = identifiers.plain(before).lstrip(_COMMENT)
-    for delimiter in tables.DELIMITERS:
+    for delimiter in (*tables.DELIMITERS, *_RARE):
         for cells in tables.readings(line, delimiter):
             widths = (
                 {len(cells) for cells in tables.readings(before, delimiter)}

@@ -31,6 +31,7 @@ _KEY = r"patient[\W_]{0,3}id"
 _RECORD = re.compile(
     rf"""["'\\]{_KEY}["'\\]+\s*(?::|=>)\s*[\[(]?\s*["'\\]*[-+]?\d"""  # JSON, Python, Ruby
     rf"""|\$\s*{_KEY}\s*(?::|<)\s*[\w>\[\]:. ]+\s["']?\d"""  # R's str() and glimpse()
+    rf"""|<\w[^<>]*\s{_KEY}\s*=\s*["']?\d"""  # an attribute
     rf"""|<{_KEY}(?:\s[^>]*)?>\s*\w|<th(?:\s[^>]*)?>\s*{_KEY}\s*<""",  # XML, HTML in a script
     re.IGNORECASE,
 )

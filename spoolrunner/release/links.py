@@ -20,7 +20,17 @@ EXTERNAL = "It would load something from elsewhere when it is opened; embed that
 EMBEDDED = "It holds an embedded file that is no image, font, style or script, or that is damaged."
 
 _LOADED = {"src", "srcset", "poster", "background", "data", "action", "formaction", "manifest"}
-_LOADED |= {"imagesrcset", "code", "codebase", "archive", "classid", "profile", "dynsrc", "lowsrc"}
+_LOADED |= {
+    "imagesrcset",
+    "code",
+    "codebase",
+    "archive",
+    "classid",
+    "profile",
+    "dynsrc",
+    "lowsrc",
+    "ping",
+}
 _HREFS = {"href", "xlink:href"}
 _OF_LIBRARIES = {"script", "link"}
 _FOLLOWED = {"a", "area"}

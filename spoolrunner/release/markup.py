@@ -23,10 +23,11 @@ _ATTRIBUTES = re.compile(rf"([^\s/>][^\s/>=]*+)(?:\s*+=\s*+({_VALUE}))?+")
 _BEGIN = re.compile(r"<(?:[a-zA-Z/!?]|$)")
 # Attributes that may matter here; of a figure with a million points, few have one.
 _TELLING = re.compile(
-    "src|href|style|data|(?<![a-z])on|action|content|poster|background|code|manifest|profile"
+    "src|href|ping|style|data|(?<![a-z])on|action|content|poster|background|code|manifest|profile"
     f"|classid|archive|lowsrc|&|{identifiers.CANDIDATE.pattern}",
     re.IGNORECASE,
 )
+_QUOTES = re.compile("[\"'`]")
 _COMMENT_END = re.compile("--!?>")
 _OTHERS = ("<![CDATA[", "]]>"), ("<!", ">"), ("<?", ">"), ("</", ">")
 _LONGEST = len("<![CDATA[")
@@ -142,6 +143,8 @@ class Markup:
             self._links.style(inner)
         elif name in ("noscript", "noembed", "noframes"):
             self._nested(inner)
+        if name == "script" and "\\n" in inner and identifiers.CANDIDATE.search(inner):
+            self._aside(_QUOTES.sub("\n", inner.replace("\\n", "\n")))  # tables in its strings
         self._aside(html.unescape(inner) if name in ("textarea", "title") else inner)
         return end.start() if end else len(text)
 
@@ -150,6 +153,8 @@ class Markup:
             self._end(inner.split()[0].lower() if inner.strip() else "")
         elif begin == "<![CDATA[":
             self._text(inner)
+        elif begin == "<?" and inner.lower().startswith("xml-stylesheet"):
+            self._findings.add(links.EXTERNAL)
         elif "[" in inner or "entity" in inner[:20].lower():
             self._findings.add(ENTITIES)
 

@@ -1,10 +1,11 @@
 """Objects: JSON, token by token, whatever its size; several documents one after the other, too.
 
 An identifier as a key counts wherever it stands, with escaped letters too; as a value it is a word,
-unless it heads columns: in a list of lists, or in a list beside one. Strings of several lines are
-read as text. What is not JSON is kept back: nobody could tell what is in it.
+unless it heads columns: in a list of lists, or in a list beside one. Strings of several lines, and
+lists of strings that may be lines, are read as text. What is not JSON is kept back: nobody could
+tell what is in it.
 Format: RFC 8259, and NaN and Infinity, which Python and R write.
-Knows: prose, identifiers, reading.
+Knows: prose, tables, identifiers, reading.
 """
 
 import json
@@ -17,10 +18,13 @@ from spoolrunner.release.findings import Findings
 from spoolrunner.release.identifiers import CANDIDATE
 from spoolrunner.release.prose import Prose
 from spoolrunner.release.reading import Unreadable
+from spoolrunner.release.tables import DELIMITERS
 
 _TOKEN = re.compile(r'("(?:[^"\\\0-\x1f]|\\.)*+")\s*+(:?)|[{}\[\]]|[-+.\w\s,]++')
 _TELLING = re.compile(f"{CANDIDATE.pattern}|<t", re.IGNORECASE)
+_LINE = re.compile(rf"[{re.escape(DELIMITERS)}]|\n$")
 MOST_DEPTH = 500
+MOST_LINES = 50
 
 
 class _Reader:
@@ -31,6 +35,7 @@ class _Reader:
         self._members = [0]  # how many objects and lists each of them holds
         self._is_headed = self._has_lists = self._is_empty = False
         self._seen = False
+        self._lines: list[str] = []  # strings of a list, from one that may be a header
 
     def token(self, found: re.Match[str]) -> None:
         said = found[0]
@@ -57,16 +62,23 @@ class _Reader:
         if not self._open or self._open.pop() + bracket not in ("{}", "[]"):
             raise Unreadable
         self._members.pop()
+        if self._lines:
+            self._prose.text("\n".join(line.rstrip("\n") for line in self._lines))
+            self._lines = []
 
     def _string(self, raw: str, *, is_key: bool) -> None:
+        if self._lines and len(self._lines) < MOST_LINES:
+            self._lines.append(_decoded(raw))
         if "\\" not in raw and not _TELLING.search(raw):
             return
         text = _decoded(raw) if "\\" in raw else raw[1:-1]
         if identifiers.is_loosely(text):
             self._findings.identifies |= is_key or self._open[-2:] == ["[", "["]
             self._is_headed |= self._open[-1:] == ["["]
-        elif "\n" in text or "<t" in text or "\r" in text:
+        elif "\n" in text.rstrip() or "<t" in text or "\r" in text or text.lstrip()[:1] in "[{":
             self._prose.text(text)
+        elif self._open[-1:] == ["["] and _LINE.search(text):
+            self._lines.append(text)
 
     def close(self) -> None:
         if self._open or not self._seen:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from spoolrunner.release import identifiers
 from spoolrunner.release.identifiers import CANDIDATE, is_identifier, is_number, is_value
 
-DELIMITERS = "\t,;|"
+DELIMITERS = "\t,;|&"
 _WORD = re.compile(r"\S+")
 # Between a header and its rows: lines drawn, types of columns, nothing at all.
 _DRAWN = re.compile(
-    r"[\s|+=:_.~─-╿-]*"
+    r"[\s|+=:_.~─-╿-]*|\s*\\(?:hline|(?:top|mid|bottom)rule|cline\{[\d-]*\})\s*"
     r"|(?:[\s|]*(?:<\w+(?:\s*\[\w+\])?>|[iuf]\d+|str|date|bool|cat|---|double|int|chr|dbl))+[\s|]*"
 )
 _MOST_DRAWN = 4

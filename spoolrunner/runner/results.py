@@ -5,6 +5,7 @@ Each deed can be done again: it finds on disk what has been done. The job line (
 
 import contextlib
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,16 @@ class Results:
         with self._headway("copying what it needs") as headway:
             self._workspace.stage(part, self._job.needs, headway)
         storage.laid_out(name)
+
+    def inputs(self, name: str) -> Mapping[str, str]:
+        """path -> sha256 of what was laid out for it beside the study."""
+        return self._house.storage.staged(name).inputs
+
+    @property
+    def database(self) -> str:
+        """Which it may use, or ""."""
+        uses_db = launch.uses_database(self._house.config, self._job)
+        return self._request.workspace.db if uses_db else ""
 
     def launch(self, name: str) -> Launch:
         folder = self._house.storage.job(name)

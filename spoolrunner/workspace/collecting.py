@@ -89,10 +89,11 @@ class _Sorting:
 def _sort(tree: Tree, matcher: Matcher, laid_ns: int) -> _Sorting:
     sorting = _Sorting()
     disk = os.statvfs(tree.folder)
+    disk_bytes = disk.f_blocks * disk.f_frsize
     for found in tree.walk(outputs.MAX_PATH_BYTES):
         if found.regular and matcher.of(found.path):
-            if found.about.st_size > disk.f_blocks * disk.f_frsize:  # holes, to be read for days
-                sorting.refuse(found.path, "it is larger than the disk it lies on")
+            if sorting.size_bytes + found.about.st_size > disk_bytes:  # holes, to be read for days
+                sorting.refuse(found.path, "it, or all outputs together, are larger than the disk")
             else:
                 _consider(sorting, found)
         elif found.regular:

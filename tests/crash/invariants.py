@@ -357,6 +357,78 @@ def nothing_is_left(scene: Scene) -> Iterator[str]:
         yield f"{drafts} are left in outbox"
 
 
+# --- I9: before it was done, it was written down
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A line. event: {} if it is torn. follows: it holds the hash of the line before it."""
+
+    event: dict[str, Any]
+    ends: bool
+    follows: bool
+
+
+def audited(scene: Scene) -> list[Audited]:
+    found, before = [], ""
+    for path in sorted((scene.spool / "audit").glob("[!.]*")):
+        for raw in path.read_bytes().splitlines(keepends=True):
+            line = raw.removesuffix(b"\n")
+            event: dict[str, Any] = {}
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+            found.append(Audited(event, line != raw, not event or event["before"] == before))
+            before = hashlib.sha256(line).hexdigest()
+    return found
+
+
+def no_line_is_lost(scene: Scene) -> Iterator[str]:
+    """A torn one is found and sealed by the next: nothing that was once there is cut off."""
+    lines = audited(scene)
+    for number, line in enumerate(lines, 1):
+        if not line.follows:
+            yield f"line {number} of the audit does not follow the one before it"
+        if not line.ends and number < len(lines):
+            yield f"line {number} of the audit runs into the next"
+
+
+def _told(scene: Scene, event: str) -> list[dict[str, Any]]:
+    return [line.event for line in audited(scene) if line.event.get("event") == event]
+
+
+def every_request_was_audited(scene: Scene) -> Iterator[str]:
+    known = {one["request"] for one in _told(scene, "accept")}
+    for room in ("running", "done"):
+        for request in scene.requests(room):
+            if request["identifier"] not in known:
+                yield f"nobody knows from the audit who asked for {request['identifier']}"
+
+
+def every_start_was_audited(scene: Scene) -> Iterator[str]:
+    known = {(one["job"], one["details"]["attempt"]) for one in _told(scene, "start")}
+    for one in scene.witnessed():
+        if one["what"] == "start":
+            _, _, job, attempt = one["name"].split("-")
+            if (job, int(attempt)) not in known:
+                yield f"{one['name']} was started and is not in the audit"
+
+
+def every_release_was_audited(scene: Scene) -> Iterator[str]:
+    known = {
+        (one["workspace"], os.path.join(one["details"].get("where", ""), path), sha256)
+        for one in _told(scene, "end")
+        for path, sha256 in one["details"].get("released", {}).items()
+    }
+    for root in (scene.medium / "workspaces").glob("[!.]*"):
+        for path in root.rglob("*"):
+            name = str(path.relative_to(root))
+            ours = name.startswith("metadata/") and ".failed/" not in name
+            if not path.is_file() or ours or path.name.startswith(".draft"):
+                continue
+            if (root.name, name, _digest(path)) not in known:
+                yield f"{name} was released in {root.name} and is not in the audit"
+
+
 ALWAYS = {
     "I1 nothing is lost": nothing_is_lost,
     "I2 each attempt is started once": each_attempt_is_started_once,
@@ -367,6 +439,10 @@ ALWAYS = {
     "I4 every input was whole": every_input_was_whole,
     "I7 no limit is passed": no_limit_is_passed,
     "I8 what was dropped by hand is kept": what_was_dropped_by_hand_is_kept,
+    "I9 no line of the audit is lost": no_line_is_lost,
+    "I9 every request was audited": every_request_was_audited,
+    "I9 every start was audited": every_start_was_audited,
+    "I9 every release was audited": every_release_was_audited,
 }
 AT_REST = {
     "I1 each is in one room": each_is_in_one_room,

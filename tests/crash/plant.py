@@ -153,6 +153,21 @@ BUGS = (
         (RACES,),
     ),
     Bug(
+        "audited after it is noted",
+        (
+            ("runner/book.py", "        self.audit(self._events)\n        self._events = []\n", ""),
+            (
+                "runner/book.py",
+                "        self._dirty.clear()",
+                (
+                    "        self.audit(self._events)\n        self._events = []\n"
+                    "        self._dirty.clear()"
+                ),
+            ),
+        ),
+        ((*POINTS, "--step", "run"),),
+    ),
+    Bug(
         "what a job wrote before a power cut is believed",
         (
             (

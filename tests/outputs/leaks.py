@@ -63,6 +63,13 @@ COLUMNS: Cases = {
     "as a join leaves it": ("t.csv", b"patient_id_x,age\n1,2\n"),
     "with a letter nobody sees": ("t.csv", "patient\u200b_id,age\n1,2\n".encode()),
     "in full-width letters": ("t.csv", "ｐatient_ｉd,age\n1,2\n".encode()),
+    "between tildes": ("t.csv", b"age~patient_id\n1~2\n"),
+    "between carets": ("t.csv", b"age^patient_id\n1^2\n"),
+    "with a soft hyphen": ("t.csv", "patient\u00ad_id,age\n1,2\n".encode()),
+    "with an underscore of full width": ("t.csv", "patient＿id,age\n1,2\n".encode()),
+    "with NULs": ("t.csv", b"p\0atient_id,age\n1,2\n"),
+    "behind a form feed": ("t.csv", b"a,b\x0cpatient_id,age\n1,2\n"),
+    "behind a line end of Unicode": ("t.csv", "a,b\u0085patient_id,age\u00851,2\n".encode()),
     "5,001 rows": ("t.csv", b"n\n" + b"1\n" * 5001),
     "6,000 rows in an open quotation": ("t.csv", b'a,"b\n' + b"1,2\n" * 6000),
 }
@@ -109,6 +116,17 @@ TEXTS: Cases = {
     "Markdown": ("t.md", b"# T\n\n| age | patient_id |\n|-----|------------|\n| 34 | 4711 |\n"),
     "Markdown in bold, without rows": ("t.md", b"| age | **patient_id** |\n|-----|------------|\n"),
     "HTML in Markdown": ("t.md", b"# T\n\n<table><tr><th>\npatient_id\n</th></tr></table>\n"),
+    "LaTeX": (
+        "t.txt",
+        b"\\begin{tabular}{ll}\npatient\\_id & age \\\\\n\\hline\n4711 & 34 \\\\\n\\end{tabular}\n",
+    ),
+    "attributes of XML": ("t.txt", b'<row age="34" patient_id="4711"/>\n'),
+    "a grid of reStructuredText": (
+        "t.md",
+        b"+------------+-----+\n| patient_id | age |\n+============+=====+\n| 4711       | 34  |\n",
+    ),
+    "Markdown with escaped signs": ("t.md", b"| patient\\_id | age |\n|---|---|\n| 4711 | 3 |\n"),
+    "packed text behind words": ("t.txt", b"hello\n" + gzip.compress(ROWS.encode() * 50)),
     "6,000 rows": ("t.txt", b"group\tn\n" + b"a\t5\n" * 6000),
     "UTF-16 text": ("t.txt", ROWS.encode("utf-16")),
 }
@@ -121,6 +139,12 @@ OBJECTS: Cases = {
     "a list of lists": ("t.json", b'[["patient_id", "age"], [4711, 34]]'),
     "a table in a string": ("t.json", json.dumps({"text": ROWS}).encode()),
     "a page in a string": ("t.json", json.dumps({"html": "<th>patient_id</th>"}).encode()),
+    "a list of lines": ("t.json", json.dumps(ROWS.splitlines()).encode()),
+    "lines of a notebook": ("t.json", json.dumps({"text": PANDAS.splitlines(True)}).encode()),
+    "JSON in a string": ("t.json", json.dumps({"x": json.dumps([{"patient_id": 1}])}).encode()),
+    "a key that stands twice": ("t.json", b'[{"patient_id": 4711, "patient_id": 1}]'),
+    "a key with a letter nobody sees": ("t.json", '[{"patient\u200b_id": 1}]'.encode()),
+    "JSON behind JSON": ("t.json", b'{} [{"patient_id": 4711}]'),
     "6,000 records": ("t.json", json.dumps([{"age": 1}] * 6000).encode()),
     "broken JSON": ("t.json", b'{"a": [1, 2'),
     "Python instead of JSON": ("t.json", b"{'patient_id': 4711}"),
@@ -146,6 +170,22 @@ PAGES: Cases = {
             '<script type="application/json">{"container":"<table><th>patient_id<\\/th>"}</script>'
         ),
     ),
+    "a script's string": ("t.html", in_page(f"<script>var d = {json.dumps(ROWS)}</script>")),
+    "a name with a place to break": ("t.html", in_page("<th>patient<wbr>_id</th>")),
+    "a page in UTF-16": ("t.html", "<table><tr><th>patient_id</th></table>".encode("utf-16")),
+    "an escaped attribute": (
+        "t.html",
+        in_page('<div data-x="[{&quot;patient_id&quot;: 4711}]"></div>'),
+    ),
+    "a form that is sent elsewhere": (
+        "t.html",
+        in_page('<form action="https://example.org"><input value="4711"></form>'),
+    ),
+    "a link that tells on its reader": (
+        "t.html",
+        in_page('<a href="#x" ping="https://example.org/4711">x</a>'),
+    ),
+    "a base elsewhere": ("t.html", in_page('<base href="https://example.org/">')),
     "a comment": ("t.html", in_page(f"<!--\n{ROWS}-->")),
     "an attribute": ("t.html", in_page(f'<div data-rows="{ROWS}"></div>')),
     "behind an attribute that is never closed": (
@@ -222,6 +262,19 @@ FIGURES: Cases = {
     "a figure with entities": (
         "f.svg",
         b'<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg>&x;</svg>',
+    ),
+    "a figure with a style from elsewhere": (
+        "f.svg",
+        b'<?xml version="1.0"?><?xml-stylesheet href="https://example.org/x.css"?><svg></svg>',
+    ),
+    "a figure with records in its metadata": (
+        "f.svg",
+        b"<svg><metadata><patient_id>4711</patient_id></metadata></svg>",
+    ),
+    "a figure with a table set apart": ("f.svg", f"<svg><![CDATA[{ROWS}]]></svg>".encode()),
+    "a figure in UTF-16": (
+        "f.svg",
+        f'<?xml version="1.0" encoding="utf-16"?><svg><desc>{ROWS}</desc></svg>'.encode("utf-16"),
     ),
     "a figure that loads another": (
         "f.svg",

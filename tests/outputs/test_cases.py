@@ -33,6 +33,7 @@ def test_an_ordinary_output_is_shown(what):
     assert held_back(*ordinary.ALL[what]) == ""
 
 
+@pytest.mark.attack("patients are to be seen at medium privacy ({what})")
 @pytest.mark.parametrize("what", leaks.ALL)
 def test_a_leak_is_held_back(what):
     assert is_contained(*leaks.ALL[what])

@@ -52,6 +52,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.attack("a project.yaml is made of {name}")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_refused_soon(name: str) -> None:
     # The best of three: on a busy machine even processor time varies by half.

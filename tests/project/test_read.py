@@ -272,6 +272,7 @@ def test_a_level_4_path_is_read_as_the_originals_do(path: str, at_3: str, at_5: 
     assert verdict(project("5", actions)) == at_5
 
 
+@pytest.mark.attack("a project.yaml leaves its folder, takes our names, or never ends")
 @pytest.mark.parametrize(
     "actions",
     [

@@ -45,6 +45,7 @@ def test_a_whole_request_is_taken_under_any_name(
     assert verdict(new_inbox()) == "take"
 
 
+@pytest.mark.attack("what is dropped into the inbox has the name {name}")
 @pytest.mark.parametrize(
     "name",
     [b"\xff\xfe.json", b"two\nlines.json", b"\x1b[31m.json", b"a%b.json"],
@@ -146,6 +147,7 @@ def test_a_change_from_the_future_is_waited_for_by_our_own_watch(
     assert inbox._age_s(future) >= 0.1
 
 
+@pytest.mark.attack("what is dropped into the inbox holds bad JSON: {kind}")
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
@@ -154,10 +156,14 @@ def test_a_change_from_the_future_is_waited_for_by_our_own_watch(
         (b'{"a": 1, "a": 2}', "doubled_key"),
         (b'{"a": "\\ud800"}', "bad_text"),
         (b'{"a":' * 100_000, "too_deep"),
+        (b'{"a": 1' + b"0" * 1_000_000 + b"}", "bad_number"),
         (b" " * (MAX_BYTES + 1), "too_big"),
         (b"x" * (10 << 20), "too_big"),
     ],
-    ids=["array", "number", "doubled key", "surrogate", "deep", "1 MiB and 1", "10 MiB"],
+    ids=[
+        *("array", "number", "doubled key", "surrogate", "deep", "long number"),
+        *("1 MiB and 1", "10 MiB"),
+    ],
 )
 def test_what_no_more_bytes_can_mend_is_refused_at_once(
     rooms: Rooms, new_inbox: NewInbox, content: bytes, kind: str
@@ -181,6 +187,7 @@ def listening(path: Path) -> None:
         end.bind(str(path))
 
 
+@pytest.mark.attack("a link, pipe, socket, folder or huge file is dropped into the inbox: {kind}")
 @pytest.mark.parametrize(
     ("make", "kind"),
     [

@@ -222,6 +222,16 @@ def test_a_request_for_a_known_workspace_of_another_repository_is_refused(
     assert rejected(rooms) == {"b.json": "workspace_mismatch", "c.json": "workspace_mismatch"}
 
 
+@pytest.mark.attack("a request's workspace differs from a known one only in case or by a space")
+def test_workspaces_that_would_be_one_folder_are_never_mixed(rooms: Rooms, intake: Intake) -> None:
+    put(rooms, asked(workspace={"name": "My work"}), "a.json")
+    for number, name in enumerate(("my work", "My-work", "MY WORK")):
+        put(rooms, asked(identifier=f"r{number + 2}", workspace={"name": name}), f"b{number}.json")
+    assert identifiers(intake.take()) == ["r1"]
+    assert set(rejected(rooms).values()) == {"workspace_name_taken"}
+    assert len(rejected(rooms)) == 3
+
+
 def test_new_cancellations_of_a_known_request_are_taken(rooms: Rooms, intake: Intake) -> None:
     put(rooms, asked())
     (request,) = intake.take().new

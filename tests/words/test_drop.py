@@ -128,6 +128,31 @@ def test_a_wrong_field_is_refused_by_its_kind(wrong: dict[str, Any], kind: str) 
     assert caught.value.public.isprintable()
 
 
+@pytest.mark.attack("a request is for a workspace named {name}")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../", "..", ".", ".git", "a/b", "a\\b", "/etc", "~", "-rf", "a/", "a" * 101),
+        *(
+            "a\n",
+            "a\0",
+            "a\u202eb",
+            "a\u200bb",
+            "w\u043erkspace",
+            "\uff57s",
+            "ws\u0301",
+            "µ",
+            "metadata/x",
+        ),
+    ],
+)
+def test_a_workspace_has_a_plain_name(name: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        drop.read(asked(workspace={"name": name}))
+    assert caught.value.kind in ("bad_workspace_name", "wrong_type")
+    assert caught.value.public.isprintable()
+
+
 @pytest.mark.parametrize(
     "given",
     [

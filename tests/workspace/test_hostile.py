@@ -12,7 +12,9 @@ import pytest
 
 from spoolrunner import beneath
 from spoolrunner.beneath import Tree
+from spoolrunner.outputs import Matcher
 from spoolrunner.request import Code, Level
+from spoolrunner.workspace import collecting
 from tests.workspace.conftest import tree
 
 HIGH, MODERATE, MINIMAL = Level
@@ -170,6 +172,51 @@ def test_a_file_of_nothing_but_holes_is_not_read_for_days(line):
     found = collected(line, make, {"a.csv": HIGH})
     assert found.outputs == {}
     assert "larger than the disk" in found.refused["a.csv"]
+
+
+@pytest.mark.attack("a thousand outputs have each almost a disk of holes")
+def test_holes_of_many_files_are_counted_together(line):
+    about = os.statvfs(line.high.parent)
+    size = about.f_blocks * about.f_frsize // 2 + 1
+
+    def make(folder: Path) -> None:
+        for number in range(1000):
+            with (folder / f"{number}.csv").open("wb") as file:
+                file.truncate(size if number else 0)
+
+    made = line.made("make", {"*.csv": HIGH})
+    job = line.lay_out(made)
+    line.work(job, make)
+    with Tree(job.workspace) as top:  # sorted, not read: half a disk takes its time
+        sorting = collecting._sort(top, Matcher(made.patterns), 0)
+    assert (len(sorting.claimed), len(sorting.refused)) == (2, 998)
+
+
+@pytest.mark.attack("an output lies in {path}")
+@pytest.mark.parametrize("path", [".git/config", "out/.GIT/hooks/post-checkout", ".git"])
+def test_nothing_that_git_would_obey_is_taken(line, path):
+    found = collected(line, {path: "[core]\n\tfsmonitor = id\n"}, {path: HIGH, "*/*": HIGH})
+    assert found.outputs == {}
+    assert "git" in found.refused[path]
+
+
+@pytest.mark.attack("an output becomes a link after it was looked at")
+@pytest.mark.parametrize("level", [HIGH, MODERATE])
+def test_what_becomes_a_link_after_it_was_collected_is_not_published(line, level):
+    made = line.made("make", {"out/a.csv": level})
+    job = line.lay_out(made)
+    line.work(job, {"out/a.csv": "n\n1\n"})
+    outcome = line.outcome(line.collect(job, made))
+    for name, target in (("a.csv", "/etc/passwd"), ("", "/etc")):
+        path = job.workspace / "out" / name
+        path.rename(job.workspace / f"old{name}")
+        path.symlink_to(target)
+        with pytest.raises(OSError, match=r"not a regular file|Not a directory"):
+            line.workspace.publish(job, made, outcome)
+        path.unlink()
+        (job.workspace / f"old{name}").rename(path)
+    assert not (line.high / "out/a.csv").exists()
+    assert not (line.medium / "out/a.csv").exists()
 
 
 @pytest.mark.attack("names of outputs differ only in case")

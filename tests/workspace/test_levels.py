@@ -92,6 +92,7 @@ def test_a_job_that_names_highly_sensitive_files_is_not_quoted_at_medium_privacy
     assert "; the model has 4711 rows; wrote pub/t-1.csv\n" in shown
 
 
+@pytest.mark.attack("an output takes the place of the note about another")
 def test_a_failed_job_tells_beside_what_was_kept_back_and_never_over_an_output(line):
     patterns = {"a.csv": MODERATE, "a.csv.txt": MODERATE}
     _, outcome = line.run("make", patterns, {"a.csv": LEAK, "a.csv.txt": "own words"}, exit_code=1)
