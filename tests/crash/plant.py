@@ -23,6 +23,7 @@ POINTS = ("points", "--first", "--workers", "1")
 POWER = ("power", "--first", "--workers", "1", "--left-out", "0", "--every", "7", "--offset", "3")
 RACES = ("races", "--minutes", "0.5", "--seed", "1")
 WITHIN_S = 600
+COLLECTED = "        return self._write(name, self._outcome(end, found))\n"
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,8 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                "        return self._write(name, self._outcome(end, found))\n",
-                (
-                    "        executor.clear(name)\n"
-                    "        return self._write(name, self._outcome(end, found))\n"
-                ),
+                COLLECTED,
+                f"        executor.clear(name)\n{COLLECTED}",
             ),
         ),
         ((*POINTS, "--step", "run"),),
@@ -132,7 +130,7 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                "        return self._write(name, self._outcome(end, found))\n",
+                COLLECTED,
                 "        return self._outcome(end, found)\n",
             ),
             (
