@@ -249,3 +249,31 @@ def _wrong(field: str, wanted: str, value: object) -> BadRequest:
 def _kind(value: object) -> str:
     names = {str: "text", bool: "true/false", int: "number", float: "number", list: "list"}
     return names.get(type(value), "object")
+
+
+def check_same(asked: Asked, known: Request, workspace: WorkspaceRef) -> None:
+    """Raises BadRequest if a file means another request than the one its identifier is known for.
+    workspace: the one it names."""
+    if asked.identifier != known.identifier:
+        raise BadRequest(
+            f"The identifier differs only in case from {known.identifier}.", kind="identifier_taken"
+        )
+    same = (
+        asked.backend == known.backend
+        and asked.sha in (None, known.sha, known.original.get("sha"))
+        and _same_actions(asked, known)
+        and asked.force_run_dependencies == known.force_run_dependencies
+        and workspace == known.workspace
+    )
+    if not same:
+        raise BadRequest(
+            f"The identifier {known.identifier} belongs to another request.",
+            kind="identifier_taken",
+            hint="Give it one of its own, or leave it out.",
+        )
+
+
+def _same_actions(asked: Asked, known: Request) -> bool:
+    """A drop that only cancels need not repeat the actions."""
+    only_cancels = not asked.requested_actions and bool(asked.cancelled_actions)
+    return only_cancels or asked.requested_actions == known.requested_actions

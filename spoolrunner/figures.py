@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from spoolrunner.request import Metrics
 
-UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def size_words(size_bytes: float) -> str:
@@ -41,7 +41,7 @@ def used_words(metrics: Metrics) -> str:
     """What could not be known is left out; nothing known at all is said."""
     told = [
         (metrics.cpu_s, time_words, "of processor time"),
-        (metrics.memory_peak_bytes, size_words, "of memory at most"),
+        (metrics.memory_peak_bytes, size_words, "of memory at most with cached files"),
         (metrics.memory_mean_bytes, size_words, "on average"),
         (metrics.read_bytes, size_words, "read"),
         (metrics.written_bytes, size_words, "written"),

@@ -28,6 +28,7 @@ from typing import IO
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 PIECE_BYTES = 1 << 20
+DRAFT = ".draft-"
 
 
 class Changes:
@@ -139,7 +140,7 @@ def draft_of(path: Path) -> Path:
     A fixed name, because there is one writer for each file; a draft that a crash left is then
     overwritten by the next one instead of staying for ever. Hashed, to stay below 255 bytes.
     """
-    return path.parent / f".draft-{hashlib.sha1(os.fsencode(path.name)).hexdigest()[:16]}"
+    return path.parent / f"{DRAFT}{hashlib.sha1(os.fsencode(path.name)).hexdigest()[:16]}"
 
 
 def write_flushed(path: Path, data: bytes, mode: int) -> None:
@@ -198,10 +199,14 @@ def drop(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.close(descriptor)
 
 
-def append_flushed(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
-    """Add to the end of a file and flush it."""
+def append_flushed(
+    path: Path, data: bytes, mode: int = PRIVATE_FILE, owner: tuple[int, int] | None = None
+) -> None:
+    """Add to the end of a file and flush it. owner: (uid, gid) it is given to, as root can."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, mode)
     try:
+        if owner:
+            os.fchown(descriptor, *owner)
         write_all(descriptor, data)
         os.fdatasync(descriptor)
     finally:

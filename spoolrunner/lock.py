@@ -5,8 +5,10 @@ unlinked and never replaced: two could hold "the same" lock then (reference/spoo
 The only module that knows filelock.
 """
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 MODE = 0o600
@@ -35,6 +37,23 @@ class Lock:
 
     def release(self) -> None:
         self._lock.release()
+
+
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait for one's turn among all threads and processes that work in this folder. Raises OSError.
+
+    The folder itself is locked: a file for that would be another user's if root came first. And it
+    is unlocked, not only closed: a program that another thread starts just now has the descriptor
+    too, for a moment.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool | None:

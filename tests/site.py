@@ -16,6 +16,7 @@ from typing import Any
 
 WITHIN_S = 120
 STUDIES = Path(__file__).parent / "studies"
+GATE = "until test -e go; do sleep 0.1; done"  # in a job's script: it waits there for `let_go`
 AUTHOR = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
 PROJECT = Path(__file__).parent.parent
 
@@ -146,6 +147,11 @@ class Site:
                 log = self.folder / "runner.log"
                 raise AssertionError(f"not within {within_s} s:\n{log.read_text()[-4000:]}")
             time.sleep(0.01)
+
+    def let_go(self, high: Path | None = None) -> None:
+        """Open the gates of all jobs. high: where high privacy lies, if not at its usual place."""
+        for workspace in (high or self.high).glob("volumes/sr-*/workspace"):
+            (workspace / "go").touch()
 
     def jobs(self, identifier: str) -> dict[str, dict[str, Any]]:
         """Action -> its job in the finished request."""

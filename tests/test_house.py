@@ -24,8 +24,8 @@ RUNNER = {"runner"}
 WORLD = {"checkout", "config", "executor", "jobserver", "notify", "spool", "wake", "workspace"}
 FILES = {"beneath", "files", "lock", "notebook", "reflink"}
 WORDS = {
-    *("drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks", "outputs"),
-    *("plan", "project", "record", "release", "request", "setting", "settings", "units"),
+    *("audit", "drop", "envfile", "figures", "headway", "index", "joblog", "manifest", "masks"),
+    *("outputs", "plan", "project", "record", "release", "request", "setting", "settings", "units"),
     *("verdict", "weights", "wire"),
 }
 LAYERS = [CLI, REPORT, CHECK, LOCALRUN, RUNNER, WORLD, FILES, WORDS, {"errors"}]

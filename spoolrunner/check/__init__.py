@@ -4,7 +4,8 @@ A look goes from the disk to findings; each finding names one of the kinds of th
 and, if it can be mended without a person, brings the deed that mends it. Nothing that is not
 understood is deleted: it is moved aside with its reason. Mending twice is the same as once.
 
-    fit  whether a runner could start          rooms, history, jobs, published, mail  the spool
+    fit  whether a runner could start
+    rooms, history, jobs, published, mail, audit  whether the spool holds together
 
 Knows: runner's clock, and the world. Looking is safe beside a runner; mending needs the mover's
 lock and the uploader's, which the caller holds.
@@ -13,6 +14,7 @@ lock and the uploader's, which the caller holds.
 import logging
 from collections.abc import Callable, Iterator
 
+from spoolrunner.check.audit import audit
 from spoolrunner.check.fit import fit
 from spoolrunner.check.ground import Ground
 from spoolrunner.check.history import history
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 # In this order things are mended: who is active decides what of the rest is left over.
 LOOKS: tuple[Callable[[Ground], Iterator[Finding]], ...] = (
-    *(fit, rooms, history, jobs, published, mail),
+    *(fit, rooms, history, jobs, published, mail, audit),
 )
 
 

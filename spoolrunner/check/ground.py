@@ -104,7 +104,7 @@ def hidden(name: str) -> bool:
 
 def is_draft(name: str) -> bool:
     """What `files` writes beside a file, before it gets its name."""
-    return name.startswith(".draft-")
+    return name.startswith(files.DRAFT)
 
 
 def draft(path: Path) -> Iterator[Finding]:

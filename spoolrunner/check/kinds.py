@@ -193,6 +193,16 @@ KINDS: dict[str, Kind] = {
     "report_refused": Kind(
         WRONG, OPERATOR, "job-server would not take the last report of a request"
     ),
+    "audit_torn": Kind(
+        NOTE,
+        NOBODY,
+        "a line of the audit that was never finished; nothing that it tells of was done",
+    ),
+    "audit_broken": Kind(
+        WRONG,
+        OPERATOR,
+        "a line of the audit that does not follow the one before it: one was changed or taken out",
+    ),
 }
 
 

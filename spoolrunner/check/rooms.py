@@ -15,7 +15,7 @@ from spoolrunner.check.ground import Ground, draft, hidden, is_draft, names
 from spoolrunner.check.kinds import Finding
 from spoolrunner.errors import BadMachine
 from spoolrunner.request import IDENTIFIER
-from spoolrunner.spool import requestfile, requests
+from spoolrunner.spool import audit, requestfile, requests
 from spoolrunner.spool.inbox import printable
 from spoolrunner.spool.requests import Whereabouts
 
@@ -29,6 +29,7 @@ OURS = {
     "outbox": re.compile(rf"{ID}\.\d+\.json|\.(trouble|fact)\.json"),
     "outbox/sent": re.compile(rf"{ID}\.json"),
     "outbox/refused": re.compile(rf"{ID}(\.error)?\.json"),
+    "audit": audit.NAME,
 }
 FOLDERS = {"outbox": {"sent", "refused"}}
 # Commands write here while they like, so nothing but a draft can be out of place.

@@ -34,6 +34,7 @@ VERBS = {
     "maintenance": ("operate", "Hold database jobs while the database is in maintenance."),
     "prepare-for-reboot": ("operate", "Stop all jobs so that the machine may be restarted."),
     "images": ("images", "Which images waiting requests need, and load them from a file."),
+    "audit": ("audit", "Who asked for what, what ran, what was released, what operators did."),
     "sync": ("service", "Talk to job-server: read requests, send reports."),
     "gc": ("gc", "List and remove what has expired or belongs to nobody."),
     "archive": ("keep", "Pack a workspace's files into one, and delete them."),

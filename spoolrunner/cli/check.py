@@ -11,7 +11,7 @@ import click
 from spoolrunner import check as looks
 from spoolrunner import lock as locks
 from spoolrunner.check import Finding, Grade, Ground
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.errors import TryLater
 from spoolrunner.lock import Lock
 from spoolrunner.record import builtins
@@ -49,6 +49,7 @@ def check(ctx: click.Context, repair: bool, everything: bool, hashes: bool, as_j
     ):
         make = partial(_ground, ctx, place, everything, hashes, progress)
         if repair:
+            deeds.note(place, "check", "--repair")
             mended = list(looks.mend(make()))
         ground = make()
         found = looks.look(ground)

@@ -1,5 +1,6 @@
 """The verb `gc`: what has expired, and what belongs to nobody."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 import click
 
 from spoolrunner import lock
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.config import Config
 from spoolrunner.executor import Executor
 from spoolrunner.record import Record, builtins
@@ -44,15 +45,19 @@ def gc(ctx: click.Context, yes: bool, as_json: bool) -> None:
     """
     settings, place = build.config(ctx), build.rooms(ctx)
     storage = build.storage(settings)
-    deeds: list[Callable[..., Found]] = [
-        partial(_expire, one) for one in retention.expired(settings, place, storage)
-    ]
-    deeds += [partial(_clear, one, place) for one in _orphans(settings, place)]
+    expired = list(retention.expired(settings, place, storage))
+    left = _orphans(settings, place)
+    names = [*(str(one.path) for one in expired), *(one.name for one in left if one.clear)]
+    steps: list[Callable[..., Found]] = [partial(_expire, one) for one in expired]
+    steps += [partial(_clear, one, place) for one in left]
     found = []
-    with Progress("removing" if yes else "looking", "folders and containers") as progress:
-        progress.expect(len(deeds))
-        for deed in deeds:
-            found.append(deed(yes=yes))
+    with (
+        deeds.making_room(place, "gc", "--yes", removes=names) if yes else contextlib.nullcontext(),
+        Progress("removing" if yes else "looking", "folders and containers") as progress,
+    ):
+        progress.expect(len(steps))
+        for step in steps:
+            found.append(step(yes=yes))
             progress.add()
     if as_json:
         click.echo(json.dumps(builtins(found), indent=1))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.config import Config
 from spoolrunner.errors import BadInput, Refused
 from spoolrunner.executor import Executor, Image
@@ -43,6 +43,7 @@ def images(ctx: click.Context, archive: Path | None, as_json: bool) -> None:
     if archive:
         if not isinstance(executor, DockerExecutor):
             raise BadInput("Jobs run as processes here: there is no engine to load images into.")
+        deeds.note(place, "images", "--load", str(archive.absolute()))
         _load(executor, archive, settings.docker_registry)
         orders.poke(place)
     jobs = [job for one in find.all_active(place) for job in one.jobs if job.active]

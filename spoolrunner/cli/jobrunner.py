@@ -10,7 +10,7 @@ import click
 
 from spoolrunner import config as settings
 from spoolrunner import files
-from spoolrunner.cli import build
+from spoolrunner.cli import build, deeds
 from spoolrunner.config import Config
 from spoolrunner.errors import BadConfig, BadMachine, TryLater
 from spoolrunner.figures import size_words
@@ -63,7 +63,7 @@ def import_jobrunner(
     # Before anything is written: it may be the wrong folder.
     left = database.read(db or old.workdir / "db.sqlite", config.backend)
     if yes:
-        found = _take(config, left, old.text() if fresh else "", target)
+        found = _take(home, config, left, old.text() if fresh else "", target)
     else:
         found = taking.survey(left, config, _spool(config), build.storage(config))
     told = [*_of_settings(old, target, fresh=fresh), *taking.told(found)]
@@ -106,7 +106,7 @@ def _spool(config: Config) -> Rooms | None:
         return None
 
 
-def _take(config: Config, left: Old, written: str, target: Path) -> Taking:
+def _take(home: Path, config: Config, left: Old, written: str, target: Path) -> Taking:
     """written: what the file of settings is to hold, "" if it is there. Else as `init` does."""
     if written:
         files.make_folder(target.parent, FOLDER_MODE)
@@ -116,6 +116,7 @@ def _take(config: Config, left: Old, written: str, target: Path) -> Taking:
     storage = build.storage(config)
     storage.prepare()
     with _alone(place):
+        deeds.note(place, "import-jobrunner", str(home), "--yes")
         found = taking.survey(left, config, place, storage)
         with Progress("reading outputs") as progress:
             progress.expect(found.size_bytes)

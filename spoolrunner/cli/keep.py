@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from spoolrunner.cli import build, confirm
+from spoolrunner.cli import build, confirm, deeds
 from spoolrunner.drop import folder_name
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.figures import size_words
@@ -32,6 +32,7 @@ def archive(ctx: click.Context, workspace: str, yes: bool) -> None:
     storage = build.storage(build.config(ctx))
     size_bytes = Archive(storage, index.folder, UNHEARD).size_bytes()
     confirm.ask(f"Archive {workspace}, {size_words(size_bytes)}, and delete its files?", yes=yes)
+    deeds.note(place, "archive", index.name, workspace=index.name)
     with Progress(f"archiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
@@ -51,6 +52,7 @@ def unarchive(ctx: click.Context, workspace: str) -> None:
     place = build.rooms(ctx)
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
+    deeds.note(place, "unarchive", index.name, workspace=index.name)
     with Progress(f"unarchiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
@@ -72,6 +74,7 @@ def backup(ctx: click.Context, file: Path) -> None:
     What was reported as ended does not run again.
     """
     place = build.rooms(ctx)
+    deeds.note(place, "backup", str(file.absolute()))
     with Progress("backup", "files") as progress:
         made = Backup(place, progress).write(file.absolute())
     click.echo(f"{made} files of {place.folder} are in {file.absolute()}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from spoolrunner import lock
-from spoolrunner.cli import build, confirm
+from spoolrunner.cli import build, confirm, deeds
 from spoolrunner.errors import TryLater
 from spoolrunner.request import Job, Request, Status
 from spoolrunner.spool import find, flags
@@ -21,6 +21,7 @@ NO_CHECKS = "From now on do not ask DB_MAINTENANCE_COMMAND, until the next time 
 def pause(ctx: click.Context) -> None:
     """Start nothing new. What runs goes on, requests are still accepted; safe to repeat."""
     place = build.rooms(ctx)
+    deeds.note(place, "pause")
     flags.put_up(place, flags.PAUSED)
     click.echo(f"paused: nothing new starts. {_running_words(place)}", err=True)
 
@@ -33,6 +34,7 @@ def resume(ctx: click.Context) -> None:
     The maintenance of the database is ended by its own verb.
     """
     place = build.rooms(ctx)
+    deeds.note(place, "resume")
     flags.take_down(place, flags.PAUSED, flags.REBOOT)
     click.echo("going on", err=True)
     if flags.flags(place).db_maintenance:
@@ -58,6 +60,8 @@ def on(ctx: click.Context, drain: bool, no_checks: bool) -> None:
     whatever DB_MAINTENANCE_COMMAND finds.
     """
     place = build.rooms(ctx)
+    options = [*["--drain"] * drain, *["--no-checks"] * no_checks]
+    deeds.note(place, "maintenance", "on", *options)
     flags.put_up(place, flags.MAINTENANCE, flags.DRAIN if drain else b"")
     _check(place, no_checks=no_checks)
     jobs = "those that run may end" if drain else "those that run are stopped and wait"
@@ -70,6 +74,7 @@ def on(ctx: click.Context, drain: bool, no_checks: bool) -> None:
 def off(ctx: click.Context, no_checks: bool) -> None:
     """Let database jobs start again."""
     place = build.rooms(ctx)
+    deeds.note(place, "maintenance", "off", *["--no-checks"] * no_checks)
     flags.take_down(place, flags.MAINTENANCE)
     _check(place, no_checks=no_checks)
     if flags.is_up(place, flags.DETECTED):
@@ -110,6 +115,7 @@ def prepare_for_reboot(ctx: click.Context, yes: bool, within_s: float) -> None:
     """
     place = build.rooms(ctx)
     confirm.ask(f"{_running_words(place)} Stop all jobs to restart the machine?", yes=yes)
+    deeds.note(place, "prepare-for-reboot")
     flags.put_up(place, flags.REBOOT)
     if not lock.is_locked(place.locks / "mover") and _running(find.every_active(place)):
         from spoolrunner.cli import service

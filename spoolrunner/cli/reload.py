@@ -6,10 +6,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from spoolrunner import config, settings
+from spoolrunner import audit, config, settings
 from spoolrunner.cli import logbook
 from spoolrunner.config import Config
 from spoolrunner.errors import BadConfig
+from spoolrunner.runner import clock
 from spoolrunner.runner.house import House
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,12 @@ def reload(house: House, env_files: Sequence[Path]) -> None:
         log.error("the settings stay as they were: %s", " ".join(error.problems))
         return
     changed = _changed(house.config, read)
+    taken = sorted(changed.keys() & {*CHANGEABLE})
+    try:
+        house.book.audit([audit.reload(taken, clock.now())] if taken else [])
+    except OSError as error:
+        log.error("the settings stay as they were: that can't be audited: %s", error)
+        return
     known = settings.table()
     former = [getattr(house.config, field) for name, field in changed.items() if known[name].secret]
     house.config = dataclasses.replace(
@@ -43,7 +50,7 @@ def reload(house: House, env_files: Sequence[Path]) -> None:
     )
     logbook.follow(house.config)
     house.wake.set()
-    log.info("settings read again, changed: %s", ", ".join(changed.keys() & {*CHANGEABLE}) or "-")
+    log.info("settings read again, changed: %s", ", ".join(taken) or "-")
     if later := ", ".join(sorted(changed.keys() - {*CHANGEABLE})):
         log.warning("these change only with a restart: %s", later)
 

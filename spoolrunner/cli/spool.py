@@ -2,19 +2,20 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from spoolrunner import files
-from spoolrunner.cli import build, choose
+from spoolrunner.cli import build, choose, deeds
 from spoolrunner.drop import check_identifier
 from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.record import builtins
 from spoolrunner.report import stdout
 from spoolrunner.report.workspaces import workspace_sheet, workspaces_sheet
-from spoolrunner.request import ERROR_ACTION, Status
+from spoolrunner.request import ERROR_ACTION, Request, Status
 from spoolrunner.spool import claims, find, orders, registry
 from spoolrunner.spool.rooms import Rooms
 
@@ -111,6 +112,7 @@ def cancel(ctx: click.Context, identifier: str, actions: tuple[str, ...]) -> Non
             f"The request {request.identifier} has no action {', '.join(sorted(unknown))}.",
             kind="unknown_action",
         )
+    _note(place, "cancel", request, actions)
     for action in actions or ("",):
         orders.give(place, "cancel", request.identifier, action)
     click.echo(f"asked to cancel {request.identifier} {' '.join(actions)}".rstrip())
@@ -127,6 +129,7 @@ def kill(ctx: click.Context, identifier: str) -> None:
     place = build.rooms(ctx)
     meant = choose.active(place, identifier)
     action = meant.job.action if meant.job else ""
+    _note(place, "kill", meant.request, [action] if action else [])
     orders.give(place, "kill", meant.request.identifier, action)
     click.echo(f"asked to kill {meant.request.identifier} {action}".rstrip())
 
@@ -224,6 +227,11 @@ def show(ctx: click.Context, name: str, as_json: bool) -> None:
 def _about(index: Any) -> dict[str, Any]:
     names = ("number", "name", "folder", "repo", "branch", "db")
     return {name: getattr(index, name) for name in names}
+
+
+def _note(place: Rooms, verb: str, request: Request, actions: Sequence[str]) -> None:
+    about = {"request": request.identifier, "workspace": request.workspace.name}
+    deeds.note(place, verb, request.identifier, *actions, **about)
 
 
 def _drop(place: Rooms, name: str, content: dict[str, Any]) -> None:

@@ -103,7 +103,8 @@ class ProcessExecutor:
 
     def save_log(self, name: str, path: Path, limit_bytes: int) -> None:
         if started := self._job(name).started:
-            joblog.save(Path(started.log), path, limit_bytes)
+            with contextlib.suppress(FileNotFoundError):  # a power cut took it
+                joblog.save(Path(started.log), path, limit_bytes)
 
     def follow_log(self, name: str, follow: bool) -> Iterator[bytes]:
         started = self._job(name).started

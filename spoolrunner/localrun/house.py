@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spoolrunner import beneath, files
+from spoolrunner.audit import Event
 from spoolrunner.config import Config
 from spoolrunner.errors import SpoolrunnerError
 from spoolrunner.executor import Executor
@@ -37,7 +38,9 @@ class Teller:
 
     changed: Callable[[Job], None] = lambda job: None
 
-    def note(self, request: Request, job: Job, **fields: object) -> None:
+    def note(
+        self, request: Request, job: Job, event: Event | None = None, **fields: object
+    ) -> None:
         for name, value in fields.items():
             setattr(job, name, value)
         self.changed(job)

@@ -106,6 +106,7 @@ def _row(cells: Sequence[Cell], padded: Sequence[int], width: int) -> Text:
         text.append_text(_cut(Text(cell.text, cell.style), wide - GAP, pad=True))
         text.append(" " * GAP)
     text.append_text(Text(cells[-1].text, cells[-1].style))
+    text.rstrip()
     return _cut(text, width)
 
 

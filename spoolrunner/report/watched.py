@@ -20,6 +20,7 @@ from spoolrunner.spool.rooms import Rooms
 
 COLUMNS = ("running", "for", "expected", "cpus", "memory", "disk", "workspace", "request", "doing")
 BAR = 8
+USUAL = "Running."  # goes without saying of what runs
 FULL, EMPTY = "━", "─"
 UNKNOWN = Cell("-")
 
@@ -93,7 +94,7 @@ def _row(job: ActiveJob, known: Watched) -> tuple[Cell, ...]:
         UNKNOWN if disk_bytes is None else Cell(size_words(disk_bytes)),
         Cell(job.workspace),
         Cell(job.job_request_id),
-        Cell(job.progress or job.status_message),
+        Cell(job.progress or job.status_message.removesuffix(USUAL)),
     )
 
 

@@ -25,7 +25,7 @@ def workspace_sheet(index: WorkspaceIndex) -> Iterator[Block]:
     if not index.actions:
         yield Line("", Cell("Nothing has run here yet."))
         return
-    columns = ("newest", "when", "took", "outputs", "size", "commit", "action")
+    columns = ("newest", "action", "when", "took", "outputs", "size", "commit")
     yield Table(columns, [_run(name, state) for name, state in index.actions.items()])
 
 
@@ -33,11 +33,11 @@ def _run(action: str, state: ActionState) -> tuple[Cell, ...]:
     """outputs, size: of what lies there, which a failed run does not replace."""
     newest = state.newest
     words = (
+        action,
         f"{ago(newest.completed_at)} ago",
         time_words(newest.ran_s) or "-",
         str(len(state.outputs)),
         size_words(sum(mark.size for mark in state.outputs.values())),
         newest.sha[:7],
-        action,
     )
     return (Cell(newest.status, COLOURS.get(newest.status, "")), *map(Cell, words))

@@ -4,9 +4,10 @@ Every step first looks whether it has been done, so whoever restarts walks it ag
 it is, and how far it got, is in the request file; that it was begun is noted before it is.
 """
 
+from spoolrunner.audit import Start
 from spoolrunner.errors import Refused
 from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
-from spoolrunner.request import Code, Job, Phase, attempt_name
+from spoolrunner.request import Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
 from spoolrunner.runner.meter import Meter
@@ -58,20 +59,21 @@ class Attempt:
     def get_ready(self) -> None:
         """Lay out the next attempt and note that it starts. Raises Refused (kind "no_image")."""
         executor = self._house.executor(self._house.executor_name)
-        if not executor.image_id(launch.image_to_run(self._house.config, self._job)):
-            image = launch.image_of(self._house.config, self._job)
+        image = launch.image_of(self._house.config, self._job)
+        image_id = executor.image_id(launch.image_to_run(self._house.config, self._job))
+        if not image_id:
             raise Refused(f"Waiting for the image {image} to be loaded.", kind="no_image")
         attempt = self._job.attempt + 1
         self._results.lay_out(self._name_of(attempt))
-        self._diary.note(
-            phase=Phase.STARTING,
+        start = Start(
             attempt=attempt,
             executor=self._house.executor_name,
-            boot_id=clock.boot_id(),
-            started_monotonic_s=clock.monotonic_s(),
-            status_code=Code.PREPARING,
-            status_message="Starting.",
+            image=image,
+            image_id=image_id,
+            database=self._results.database,
+            inputs=self._results.inputs(self._name_of(attempt)),
         )
+        self._diary.starting(start)
 
     def see_through(self) -> End | None:
         """Start it unless that has been done, and wait for its end. None: it is lost."""

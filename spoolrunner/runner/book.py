@@ -8,11 +8,14 @@ import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from spoolrunner import audit
+from spoolrunner.audit import Event
 from spoolrunner.request import Job, Request, overall_status
 from spoolrunner.runner import clock
+from spoolrunner.spool.audit import Trail
 from spoolrunner.spool.requests import Requests
 
 log = logging.getLogger(__name__)
@@ -35,8 +38,10 @@ class Book:
     """requests: identifier -> request, in order of acceptance. outcomes: status code -> how many
     jobs have ended with it since this runner began."""
 
-    def __init__(self, store: Requests, wake: Callable[[], None]) -> None:
+    def __init__(self, store: Requests, trail: Trail, wake: Callable[[], None]) -> None:
         self.store = store
+        self._trail = trail
+        self._events: list[Event] = []
         self.requests: dict[str, Request] = {}
         self._spellings: dict[str, str] = {}
         self.ended: list[tuple[Request, Job]] = []
@@ -76,9 +81,17 @@ class Book:
             if self._stopped.is_set():
                 raise Stopping
 
-    def note(self, request: Request, job: Job, **fields: object) -> None:
-        """From a thread: change fields of a job; returns once it is flushed."""
-        self.tell(lambda: self.change(request, job, **fields))
+    def note(
+        self, request: Request, job: Job, event: Event | None = None, **fields: object
+    ) -> None:
+        """From a thread: change fields of a job; returns once it is flushed, after the event."""
+
+        def change() -> None:
+            self.change(request, job, **fields)
+            if event:
+                self.record(event)
+
+        self.tell(change)
 
     def hear(self) -> None:
         """Make the changes that threads have told. Mover's thread, as everything below.
@@ -104,6 +117,15 @@ class Book:
             self.outcomes[job.status_code] += 1
         self._change_of(request).jobs[job.identifier] = job
 
+    def record(self, event: Event) -> None:
+        """To be audited before anything that has changed in this round is saved."""
+        self._events.append(event)
+
+    def audit(self, events: Sequence[Event]) -> None:
+        """Now, before what they tell of is done. Raises OSError: then it must not be done."""
+        if events:
+            self._trail.append(events, clock.now())
+
     def changed(self, request: Request) -> None:
         """More of the request has changed than fields of its jobs: it has to be written whole."""
         self._change_of(request).whole = True
@@ -118,6 +140,8 @@ class Book:
 
         Returns the requests whose files a person has withdrawn or changed.
         """
+        self.audit(self._events)
+        self._events = []
         dirty = [change.request for change in self._dirty.values()]
         for request in dirty:
             _settle(request)
@@ -132,6 +156,11 @@ class Book:
         for flushed in unsaved:
             flushed.set()
         return touched
+
+    def withdrawn(self, request: Request) -> None:
+        """A person took its file away or changed it."""
+        log.warning("request=%s was moved or changed by hand: withdrawn", request.identifier)
+        self.audit([audit.withdraw(request)])
 
     def has_job(self, identifier: str) -> bool:
         """Is this a job of an active request?"""

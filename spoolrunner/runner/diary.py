@@ -8,6 +8,8 @@ import logging
 import traceback
 from typing import TypeGuard
 
+from spoolrunner import audit
+from spoolrunner.audit import Event, Start
 from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.executor import Exit, Look, Running
 from spoolrunner.record import NEWER
@@ -44,13 +46,26 @@ class Diary:
         self._job = job
         self.meets_bad_disk = False
 
-    def note(self, **fields: object) -> None:
+    def note(self, event: Event | None = None, /, **fields: object) -> None:
         """Another step was done."""
         self.meets_bad_disk = False
-        self._put(**fields)
+        self._put(event, **fields)
 
-    def _put(self, **fields: object) -> None:
-        self._book.note(self._request, self._job, **fields)
+    def _put(self, event: Event | None = None, /, **fields: object) -> None:
+        self._book.note(self._request, self._job, event, **fields)
+
+    def starting(self, start: Start) -> None:
+        """It may be started once this is on disk, and in the audit."""
+        self.note(
+            audit.start(self._request, self._job, start),
+            phase=Phase.STARTING,
+            attempt=start.attempt,
+            executor=start.executor,
+            boot_id=clock.boot_id(),
+            started_monotonic_s=clock.monotonic_s(),
+            status_code=Code.PREPARING,
+            status_message="Starting.",
+        )
 
     def waits_again(self, code: Code, message: str, **fields: object) -> None:
         """Back to where it waits for its turn."""
@@ -83,15 +98,23 @@ class Diary:
         """Before it is stopped: a runner killed in between must not take that for its own end."""
         self.note(status_code=limit, status_message=STOPPED[limit])
 
-    def publishing(self) -> None:
+    def publishing(self, outcome: Outcome) -> None:
+        """Nothing is published before what it is has been audited, once."""
+        is_noted = self._job.phase is Phase.PUBLISHING
         self.note(
+            None if is_noted else audit.end(self._request, self._job, outcome),
             phase=Phase.PUBLISHING,
             status_code=Code.FINALIZING,
             status_message="Publishing its outputs.",
         )
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended_without_outputs(self, outcome: Outcome) -> None:
+        """It did not come to be published, or not to the end."""
+        self.ended(outcome, audit.end(self._request, self._job, outcome))
+
+    def ended(self, outcome: Outcome, event: Event | None = None) -> None:
         self.note(
+            event,
             phase=Phase.ENDED,
             status=outcome.status,
             status_code=outcome.status_code,

@@ -22,6 +22,7 @@ from spoolrunner.runner.metrics import Metrics
 from spoolrunner.runner.reading import Reader
 from spoolrunner.runner.reporting import Reporter
 from spoolrunner.spool import registry
+from spoolrunner.spool.audit import Trail
 from spoolrunner.spool.flags import Flags
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
@@ -61,7 +62,7 @@ class House:
         self.reporter = Reporter(self.rooms, self.config.report_outputs, store.next_sequence)
         if self.config.reports != "none":
             store.report = self.reporter.put
-        self.book = Book(store, self.wake.set)
+        self.book = Book(store, Trail(self.rooms), self.wake.set)
         self.headways = Headways(HEADWAY_EVERY_S)
         self.headways.changed = lambda job: self.wake.set()
         self.heart = Heart(

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spoolrunner import drop
+from spoolrunner import audit, drop
+from spoolrunner.audit import Event
 from spoolrunner.errors import BadRequest, CannotExpand, SpoolrunnerError
 from spoolrunner.request import Request, Status, WorkspaceRef
-from spoolrunner.runner import authority, clock, jobs
+from spoolrunner.runner import authority, clock, jobs, rejecting
 from spoolrunner.runner.book import Book
 from spoolrunner.spool import claims, registry
 from spoolrunner.spool.claims import Claim
@@ -60,10 +61,11 @@ class Intake:
         self._open: list[Claim] | None = None
         self._taken = Taken()
         self._fresh: dict[str, Request] = {}
+        self._events: list[Event] = []
 
     def take(self) -> Taken:
         found = self._inbox.look()
-        stuck = [one for one in found if one.refuse and not self._refuse(one, one.refuse)]
+        stuck = rejecting.from_inbox(self._rooms, self._book, found)
         earlier = claims.left_over(self._rooms) if self._open is None else self._open
         self._open = None  # until all are dealt with: a full disk may stop us half-way
         claimed, unmoved = claims.take(self._rooms, [one for one in found if one.take])
@@ -72,16 +74,6 @@ class Intake:
         left += [self._inbox.stuck(one) for one in (*stuck, *unmoved)]
         taken, self._taken = self._taken, Taken()
         return replace(taken, left=left)
-
-    def _refuse(self, found: Found, error: BadRequest) -> bool:
-        """False if it can't be moved away."""
-        try:
-            kept = claims.reject(self._rooms, found.path, found.path.name, error, clock.now())
-        except FileNotFoundError:
-            return True  # whoever dropped it took it away again
-        if kept is not None:
-            log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
-        return kept is not None
 
     def _deal(self, claimed: list[Claim]) -> list[Found]:
         """Those that are still being written. What is taken is kept, should the disk fail then, for
@@ -101,6 +93,8 @@ class Intake:
         return left
 
     def _save(self, new: list[Request]) -> None:
+        self._book.audit(self._events)
+        self._events = []
         self._book.store.save([*new, *self._taken.grown])
         for request in new:
             self._book.add(request)
@@ -129,8 +123,7 @@ class Intake:
                 raise content.refuse or NOT_REGULAR
             self._read(claim, content)
         except SpoolrunnerError as error:
-            kept = claims.reject(self._rooms, claim.path, claim.name, error, clock.now())
-            log.warning("rejected=%s error=%s %s", kept, error.kind, error.message)
+            rejecting.of_claim(self._rooms, self._book, claim, error)
             return False
         return True
 
@@ -151,6 +144,7 @@ class Intake:
             known = self._known(asked)
             if known is None:
                 request = self._new_or_failed(claim, asked, content)
+                self._events.append(audit.accept(request, claim.token))
                 self._fresh[request.identifier.lower()] = request
             else:
                 self._again(claim, asked, known)
@@ -162,8 +156,11 @@ class Intake:
     def _register(self, claim: Claim, dropped: drop.Registration) -> None:
         if dropped.force:
             authority.check_is_operators(claim, "Only the runner's user may redefine a workspace.")
-        number = registry.add(self._rooms, dropped.workspace, numbered=True, force=dropped.force)
-        log.info("workspace=%r registered number=%d", dropped.workspace.name, number)
+        about = dropped.workspace
+        event = audit.register(about, claim.token, claim.uid, force=dropped.force)
+        self._book.audit([event])
+        number = registry.add(self._rooms, about, numbered=True, force=dropped.force)
+        log.info("workspace=%r registered number=%d", about.name, number)
 
     def _ours(self, claim: Claim, request: Request) -> None:
         """A request file of ours that lay in the inbox: back to the room its status names.
@@ -184,9 +181,11 @@ class Intake:
         elif store.read_done(request.identifier) is not None:
             raise DUPLICATE
         elif request.status.final:
+            self._book.audit([audit.put_back(request, claim.token, claim.uid)])
             store.readopt(request)
         else:
             registry.add(self._rooms, request.workspace, numbered=False)
+            self._events.append(audit.put_back(request, claim.token, claim.uid))
             self._fresh[request.identifier.lower()] = request
 
     def _known(self, asked: drop.Asked) -> Request | None:
@@ -203,7 +202,7 @@ class Intake:
                     "A request of that identifier ended here long ago.", kind="identifier_taken"
                 )
         if known is not None:
-            _check_same(asked, known, self._named(asked.workspace))
+            drop.check_same(asked, known, self._named(asked.workspace))
         return known
 
     def _new_or_failed(
@@ -221,6 +220,7 @@ class Intake:
             request = self._request(claim, asked, asked.workspace, original)
             sequence = self._book.store.next_sequence()
             cause = CannotExpand(error.message, kind=error.kind, hint=error.hint)
+            self._events.append(audit.refuse(request, error.kind))
             request.jobs = [jobs.refused(request, sequence, cause)]
             request.expanded, request.status = True, Status.FAILED
             request.completed_at = clock.now()
@@ -263,32 +263,7 @@ class Intake:
             authority.check_is_operators(
                 claim, "Only who made a request, or the operator, may cancel it."
             )
+        self._events.append(audit.cancel(known, claim.token, claim.uid, asked.source, new))
         known.cancelled_actions.extend(new)
         if known.identifier.lower() not in self._fresh and known not in self._taken.grown:
             self._taken.grown.append(known)
-
-
-def _check_same(asked: drop.Asked, known: Request, workspace: WorkspaceRef) -> None:
-    if asked.identifier != known.identifier:
-        raise BadRequest(
-            f"The identifier differs only in case from {known.identifier}.", kind="identifier_taken"
-        )
-    same = (
-        asked.backend == known.backend
-        and asked.sha in (None, known.sha, known.original.get("sha"))
-        and _same_actions(asked, known)
-        and asked.force_run_dependencies == known.force_run_dependencies
-        and workspace == known.workspace
-    )
-    if not same:
-        raise BadRequest(
-            f"The identifier {known.identifier} belongs to another request.",
-            kind="identifier_taken",
-            hint="Give it one of its own, or leave it out.",
-        )
-
-
-def _same_actions(asked: drop.Asked, known: Request) -> bool:
-    """A drop that only cancels need not repeat the actions."""
-    only_cancels = not asked.requested_actions and bool(asked.cancelled_actions)
-    return only_cancels or asked.requested_actions == known.requested_actions

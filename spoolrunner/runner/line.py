@@ -128,7 +128,7 @@ class Line:
         outcome = self._results.stored(self.name) or self._execute()
         if outcome is None:
             return
-        self._diary.publishing()
+        self._diary.publishing(outcome)
         self._results.publish(self.name, outcome)
         self._diary.ended(outcome)
 
@@ -164,7 +164,7 @@ class Line:
     def _get_ready(self) -> bool:
         """False: not now."""
         if self.job.cancel:
-            self._diary.ended(self._results.cancelled())
+            self._diary.ended_without_outputs(self._results.cancelled())
             return False
         self._attempt.get_ready()
         return True
@@ -219,4 +219,4 @@ class Line:
         """Nothing more can be done for it."""
         self._diary.failure(error)
         self._patiently(lambda: self._attempt.stop(0), self._diary.not_cleared)
-        self._diary.ended(self._results.broken(error))
+        self._diary.ended_without_outputs(self._results.broken(error))

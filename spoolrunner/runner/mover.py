@@ -270,7 +270,7 @@ class Mover:
 
     def _withdrawn(self, request: Request) -> None:
         """A person took its file away or changed it: its jobs are stopped, and that is said."""
-        log.warning("request=%s was moved or changed by hand: withdrawn", request.identifier)
+        self._book.withdrawn(request)
         for job in request.jobs:
             if job.active:
                 self._stop_job(request, job, "admin")

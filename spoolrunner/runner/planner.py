@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from spoolrunner import plan
+from spoolrunner import audit, plan
 from spoolrunner.errors import CannotExpand, SpoolrunnerError, TryLater
 from spoolrunner.request import Code, Job, Request
 from spoolrunner.runner import admission, jobs
@@ -169,6 +169,7 @@ class Planner:
 
     def _refuse(self, request: Request, error: SpoolrunnerError) -> None:
         """The request ends as failed."""
+        self._book.record(audit.refuse(request, error.kind))
         request.jobs = [jobs.refused(request, self._book.store.next_sequence(), error)]
         self._expanded(request)
 

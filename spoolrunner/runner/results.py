@@ -5,6 +5,7 @@ Each deed can be done again: it finds on disk what has been done. The job line (
 
 import contextlib
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,11 @@ from spoolrunner.runner.meter import Meter
 from spoolrunner.runner.quotas import TIMES_THE_LOG
 from spoolrunner.runner.surroundings import Surroundings
 from spoolrunner.verdict import Cause, Ending, verdict
-from spoolrunner.workspace import Collected, Gauge, Workspace
+from spoolrunner.workspace import Collected, Gauge, JobFolder, Workspace
 
 OUTCOME_BYTES = 1 << 30
 STOPPED_BY_PEOPLE = (Cause.USER, Cause.ADMIN)
+STOPPED_AT_A_LIMIT = (Cause.TIME, Cause.DISK, Cause.PIDS, Cause.LOG)
 UNITS_S = ((3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -76,6 +78,16 @@ class Results:
             self._workspace.stage(part, self._job.needs, headway)
         storage.laid_out(name)
 
+    def inputs(self, name: str) -> Mapping[str, str]:
+        """path -> sha256 of what was laid out for it beside the study."""
+        return self._house.storage.staged(name).inputs
+
+    @property
+    def database(self) -> str:
+        """Which it may use, or ""."""
+        uses_db = launch.uses_database(self._house.config, self._job)
+        return self._request.workspace.db if uses_db else ""
+
     def launch(self, name: str) -> Launch:
         folder = self._house.storage.job(name)
         return launch.launch(
@@ -89,15 +101,19 @@ class Results:
     def collect(self, name: str, executor: Executor, end: End) -> Outcome:
         """Everything of the job has stopped: what did it leave? Written before a file moves."""
         folder = self._house.storage.job(name)
+        files.make_folder(folder.home)
         executor.save_log(name, folder.log, self._house.config.job_log_limit_bytes)
         found = Collected()
-        if end.cause not in STOPPED_BY_PEOPLE:
+        if self._has_left_something(end, folder):
             with self._headway("looking through its outputs") as headway:
                 found = self._workspace.collect(folder, self._patterns(), self._rules(), headway)
-        outcome = self._outcome(end, found)
-        with files.Changes() as disk:
-            disk.write(folder.outcome, to_json(outcome))
-        return outcome
+        return self._write(name, self._outcome(end, found))
+
+    def _has_left_something(self, end: End, folder: JobFolder) -> bool:
+        """Of one that was stopped a power cut may have taken the folder: nothing had flushed it."""
+        if end.cause in STOPPED_AT_A_LIMIT:
+            return folder.workspace.exists()
+        return end.cause not in STOPPED_BY_PEOPLE
 
     def publish(self, name: str, outcome: Outcome) -> None:
         """Raises TryLater, BadMachine, OSError; safe to repeat."""

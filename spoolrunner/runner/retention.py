@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from spoolrunner import beneath, files
+from spoolrunner import audit, beneath, files
 from spoolrunner.config import Config
 from spoolrunner.runner.house import House
 from spoolrunner.spool.rooms import Rooms
@@ -73,7 +73,10 @@ class Retention:
             if time.time() - stamp.stat().st_mtime < EVERY_S:
                 return
         try:
-            for one in expired(house.config, house.rooms, house.storage):
+            found = list(expired(house.config, house.rooms, house.storage))
+            if found:
+                house.book.audit([audit.expire([str(one.path) for one in found])])
+            for one in found:
                 remove(one)
                 log.info("removed what=%s days=%d %s", one.what, one.days, one.path)
             with files.Changes() as disk:

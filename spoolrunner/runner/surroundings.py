@@ -5,6 +5,7 @@ The service's house is one; a study's folder on a researcher's machine (localrun
 
 from typing import Protocol
 
+from spoolrunner.audit import Event
 from spoolrunner.checkout import Studies
 from spoolrunner.config import Config
 from spoolrunner.executor import Executor
@@ -17,8 +18,13 @@ from spoolrunner.workspace import Storage, Workspace
 class Notes(Protocol):
     """Where it is noted how far a job has got."""
 
-    def note(self, request: Request, job: Job, **fields: object) -> None:
-        """Change fields of a job; what is noted outlives whoever noted it, as far as is needed."""
+    def note(
+        self, request: Request, job: Job, event: Event | None = None, **fields: object
+    ) -> None:
+        """Change fields of a job; what is noted outlives whoever noted it, as far as is needed.
+
+        event: what is to stand in the audit, where there is one, before anything follows from it.
+        """
 
 
 class Surroundings(Protocol):

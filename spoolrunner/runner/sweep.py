@@ -19,6 +19,7 @@ from spoolrunner.request import Job, Request
 from spoolrunner.runner import orphans
 from spoolrunner.runner.house import House
 from spoolrunner.runner.results import is_kept
+from spoolrunner.spool import drafts
 from spoolrunner.workspace import unfinished
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,10 @@ class Sweep:
         self.busy = True
 
     def expect(self, requests: Iterable[Request]) -> None:
-        """Active ones, as they are taken up: nobody is at their jobs that have ended."""
+        """Active ones, as they are taken up: nobody is at their jobs that have ended, and nobody
+        writes yet where only the mover does."""
+        with _survived("drafts"):
+            drafts.clear(self._house.rooms)
         jobs = (job for one in requests for job in one.jobs)
         self._ended = {job.identifier: job for job in jobs if not job.active}
 

@@ -3,7 +3,8 @@
 A request that moves while we copy must not be missed and not be there twice. So running/ is read
 first, then where finished ones lie, and what is found in both is taken as finished. Then the
 outbox: the end of what is taken as finished lies there, or was sent; what is taken as active is
-told anew by the next start. The sequence number is read last, so that nothing restored is above it.
+told anew by the next start. The sequence number is read after that, so that nothing restored is
+above it; and the audit last of all, so that nothing restored lacks its line.
 """
 
 import errno
@@ -18,6 +19,7 @@ from typing import IO
 from spoolrunner import files, notebook
 from spoolrunner.errors import BadMachine
 from spoolrunner.headway import Headway
+from spoolrunner.spool import audit
 from spoolrunner.spool.rooms import MARKER, Rooms
 
 # Later rooms win. Locks, drafts, git's cache and what the process executor keeps are made anew.
@@ -77,6 +79,8 @@ class Backup:
                 path = self._rooms.folder / name
                 if path.exists():
                     self._add(whole, name, path.read_bytes())
+            for path, size_bytes in audit.sizes(self._rooms).items():
+                self._add(whole, f"audit/{path.name}", _read(path)[:size_bytes])
 
     def _rest(self, active: set[str]) -> Iterator[tuple[str, bytes]]:
         for room in THEN:
@@ -96,7 +100,7 @@ class Backup:
         for folder, _, names in os.walk(self._path(room)):
             for name in sorted(names):
                 path = Path(folder, name)
-                if name.startswith(".draft-"):
+                if name.startswith(files.DRAFT):
                     continue
                 try:
                     found = _with_notes(path) if room in NOTED else {path: _read(path)}

@@ -35,7 +35,7 @@ ROOMS = (
     "workspaces",
     "board",
 )
-HIDDEN = (".claims", ".locks")
+HIDDEN = (".claims", ".locks", "audit")  # no group may look into these
 
 
 class Marker(Record, kw_only=True):
@@ -97,6 +97,10 @@ class Rooms:
     @property
     def workspaces(self) -> Path:
         return self.folder / "workspaces"
+
+    @property
+    def audit(self) -> Path:
+        return self.folder / "audit"
 
     @property
     def recent(self) -> Path:

@@ -166,12 +166,16 @@ class Storage:
 
     def is_laid_out(self, name: str) -> bool:
         """Is there a whole job folder, laid out since the machine was started?"""
-        path = self.job(name).staged
         try:
-            data, _ = files.read_regular(path, 1 << 30)
+            return self.staged(name).boot_id == self.boot_id
         except FileNotFoundError:
             return False
-        return from_json(data, Staged, str(path)).boot_id == self.boot_id
+
+    def staged(self, name: str) -> Staged:
+        """What was laid out. Raises FileNotFoundError, BadMachine."""
+        path = self.job(name).staged
+        data, _ = files.read_regular(path, 1 << 30)
+        return from_json(data, Staged, str(path))
 
     def clear(self, name: str) -> None:
         """Remove a job folder, hostile content and all; nothing there is fine."""

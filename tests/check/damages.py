@@ -52,6 +52,19 @@ def done(site: Site, identifier: str) -> Path:
     return next((site.spool / "done").glob(f"*/{identifier}.json"))
 
 
+def audited(site: Site) -> Path:
+    return max((site.spool / "audit").iterdir())
+
+
+def _cut_audit(site: Site) -> None:
+    os.truncate(audited(site), audited(site).stat().st_size - 9)
+
+
+def _line_out(site: Site) -> None:
+    lines = audited(site).read_bytes().splitlines(keepends=True)
+    audited(site).write_bytes(b"".join([*lines[:1], *lines[2:]]))
+
+
 def running(site: Site, identifier: str) -> Path:
     return site.spool / "running" / f"{identifier}.json"
 
@@ -219,6 +232,10 @@ DAMAGES = [
            lambda s: _in_sent(s, '{"form')),
     Damage("the courier's trouble is torn", "torn_file", _report(".trouble.json", '"half')),
     Damage("what is known of job-server is torn", "torn_file", _report(".fact.json", '"half')),
+    Damage("a line of the audit is torn", "audit_torn", _cut_audit, mended=False),
+    Damage("a line of the audit was taken out", "audit_broken", _line_out, mended=False),
+    Damage("something strange beside the audit", "stranger",
+           lambda s: (s.spool / "audit/notes.txt").write_text("mine")),
     Damage("a report was refused", "report_refused", _refusal, mended=False),
     Damage("a room is gone", "missing_room",
            lambda s: (s.spool / "control/kill").rmdir()),

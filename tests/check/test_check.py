@@ -59,11 +59,11 @@ def do(damage: Damage, site: Copy) -> None:
 
 
 def everything(site: Copy) -> dict[str, bytes]:
-    """All files of the spool and its storage, but what a look itself may touch."""
+    """All files of the spool and its storage, but the audit, in which each repair is noted."""
     return {
         str(path.relative_to(site.spool)): path.read_bytes()
         for path in sorted(site.spool.rglob("*"))
-        if path.is_file() and not path.is_symlink()
+        if path.is_file() and not path.is_symlink() and not path.match("audit/*.jsonl")
     }
 
 

@@ -134,7 +134,7 @@ def test_a_runner_killed_in_the_middle_of_a_fetch_leaves_nothing_that_counts(
     host.faults.append(Fault("stall", during))
     arguments = (str(tmp_path / "cache"), str(tmp_path / "locks"), host.domain, repo, last)
     child = subprocess.Popen((sys.executable, "-c", CHILD, *arguments))
-    assert host.stalled.wait(20)
+    assert host.stalled.wait(60)
     child.send_signal(signal.SIGKILL)
     child.wait()
     # Its git is still there, holding half a pack and the files that lock its repository.
@@ -351,7 +351,7 @@ def test_the_token_is_on_no_command_line_in_no_file_and_in_no_message(
     host.faults.append(Fault("hang", "info/refs"))
     waiting = threading.Thread(target=attempt, args=("main", sha))
     waiting.start()
-    assert host.stalled.wait(10)
+    assert host.stalled.wait(60)
     seen = list(command_lines(org).values())
     waiting.join()
     assert any("remote-https" in line for line in seen)

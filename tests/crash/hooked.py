@@ -29,6 +29,8 @@ from tests.crash.calls import Call, Make
 from tests.crash.trace import Tracer
 
 KEEPING = Path(__file__).with_name("keeping.py")
+# So that there are jobs that use a database.
+COMMANDS = {"python:*": (sys.executable,), "sqlrunner:*": ()}
 WITHIN_S = 30.0
 MOMENTS = ("before", "after")
 # Of a program: killed with us a moment after it began; or it goes on, an orphan.
@@ -257,7 +259,7 @@ def ends(child: int) -> bool:
 def become(task: dict[str, Any]) -> None:
     """In the child. folder: the calls below it count. output: where it says what it says."""
     from spoolrunner.cli import main
-    from spoolrunner.executor import kept
+    from spoolrunner.executor import kept, process
     from spoolrunner.runner import clock
 
     os.setsid()
@@ -269,6 +271,7 @@ def become(task: dict[str, Any]) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     kept.KEEPER = KEEPING
+    process.ProcessExecutor.__init__.__kwdefaults__["commands"] = COMMANDS
     faulthandler.enable()  # what hangs says where
     if task["boot"]:
         clock.boot_id = lambda: task["boot"]  # type: ignore[assignment]

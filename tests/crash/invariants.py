@@ -145,7 +145,7 @@ def each_attempt_is_started_once(scene: Scene) -> Iterator[str]:
         if not one["told"]:
             yield f"{one['name']} was started before that was written down"
         if not one["alone"]:
-            yield f"{one['name']} was started while another attempt of its job ran"
+            yield f"{one['name']} was started beside another attempt, or another database job"
 
 
 def every_job_that_ran_was_started(scene: Scene) -> Iterator[str]:
@@ -296,13 +296,17 @@ def all_is_told(scene: Scene) -> Iterator[str]:
 
 def no_limit_is_passed(scene: Scene) -> Iterator[str]:
     alive: set[str] = set()
+    at_database: set[str] = set()
     for one in sorted(scene.witnessed(), key=lambda one: one["at_s"]):
         if one["what"] == "cut":  # of the power: nothing runs any more
             alive.clear()
         job = one["name"].rpartition("-")[0]  # an attempt whose keeper was killed has no end
         (alive.add if one["what"] == "start" else alive.discard)(job)
+        at_database = (at_database | ({job} if one.get("database") else set())) & alive
         if len(alive) > MOST_WORKERS:
             yield f"{len(alive)} jobs ran at once: {sorted(alive)}"
+        if len(at_database) > 1:
+            yield f"{len(at_database)} jobs were at the database at once: {sorted(at_database)}"
 
 
 # --- I8: what a person did by hand is survived, and told
@@ -347,6 +351,82 @@ def nothing_is_left(scene: Scene) -> Iterator[str]:
             yield f"{path.name} is left in {folder}"
     for path in (scene.high / "publishing").glob("*/[!.]*.json"):
         yield f"the journal {path.name} is left"
+    for path in scene.spool.glob("rejected/.draft-*"):
+        yield f"{path.name} is left in rejected"
+    if len(drafts := list(scene.spool.glob("outbox/.draft-*"))) > 2:  # of what is written again
+        yield f"{drafts} are left in outbox"
+
+
+# --- I9: before it was done, it was written down
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A line. event: {} if it is torn. follows: it holds the hash of the line before it."""
+
+    event: dict[str, Any]
+    ends: bool
+    follows: bool
+
+
+def audited(scene: Scene) -> list[Audited]:
+    found, before = [], ""
+    for path in sorted((scene.spool / "audit").glob("[!.]*")):
+        for raw in path.read_bytes().splitlines(keepends=True):
+            line = raw.removesuffix(b"\n")
+            event: dict[str, Any] = {}
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+            found.append(Audited(event, line != raw, not event or event["before"] == before))
+            before = hashlib.sha256(line).hexdigest()
+    return found
+
+
+def no_line_is_lost(scene: Scene) -> Iterator[str]:
+    """A torn one is found and sealed by the next: nothing that was once there is cut off."""
+    lines = audited(scene)
+    for number, line in enumerate(lines, 1):
+        if not line.follows:
+            yield f"line {number} of the audit does not follow the one before it"
+        if not line.ends and number < len(lines):
+            yield f"line {number} of the audit runs into the next"
+
+
+def _told(scene: Scene, event: str) -> list[dict[str, Any]]:
+    return [line.event for line in audited(scene) if line.event.get("event") == event]
+
+
+def every_request_was_audited(scene: Scene) -> Iterator[str]:
+    known = {one["request"] for one in _told(scene, "accept")}
+    for room in ("running", "done"):
+        for request in scene.requests(room):
+            if request["identifier"] not in known:
+                yield f"nobody knows from the audit who asked for {request['identifier']}"
+
+
+def every_start_was_audited(scene: Scene) -> Iterator[str]:
+    known = {(one["job"], one["details"]["attempt"]) for one in _told(scene, "start")}
+    for one in scene.witnessed():
+        if one["what"] == "start":
+            _, _, job, attempt = one["name"].split("-")
+            if (job, int(attempt)) not in known:
+                yield f"{one['name']} was started and is not in the audit"
+
+
+def every_release_was_audited(scene: Scene) -> Iterator[str]:
+    known = {
+        (one["workspace"], os.path.join(one["details"].get("where", ""), path), sha256)
+        for one in _told(scene, "end")
+        for path, sha256 in one["details"].get("released", {}).items()
+    }
+    for root in (scene.medium / "workspaces").glob("[!.]*"):
+        for path in root.rglob("*"):
+            name = str(path.relative_to(root))
+            ours = name.startswith("metadata/") and ".failed/" not in name
+            if not path.is_file() or ours or path.name.startswith(".draft"):
+                continue
+            if (root.name, name, _digest(path)) not in known:
+                yield f"{name} was released in {root.name} and is not in the audit"
 
 
 ALWAYS = {
@@ -359,6 +439,10 @@ ALWAYS = {
     "I4 every input was whole": every_input_was_whole,
     "I7 no limit is passed": no_limit_is_passed,
     "I8 what was dropped by hand is kept": what_was_dropped_by_hand_is_kept,
+    "I9 no line of the audit is lost": no_line_is_lost,
+    "I9 every request was audited": every_request_was_audited,
+    "I9 every start was audited": every_start_was_audited,
+    "I9 every release was audited": every_release_was_audited,
 }
 AT_REST = {
     "I1 each is in one room": each_is_in_one_room,

@@ -5,6 +5,7 @@
 Each start of a job is written into `starts` in the site's folder, before anything of the job runs,
 with whether the request file told of that attempt by then; and its end. A kernel lock for each job
 is a second witness: two attempts of one job at the same time are seen whatever the record says.
+Another one is for all jobs whose command has the word `database` in it: of these one may run.
 
 A file `deed` beside it, {"start": 1, "deed": "kill", "words": [...]}, is for the start-th keeper:
 done at the calls by which that one changes the disk (the words are hooked.py's).
@@ -21,6 +22,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +31,7 @@ KEEPER = Path(__file__).parents[2] / "spoolrunner" / "executor" / "keeper.py"
 NAME = Path(sys.argv[1] if len(sys.argv) > 1 else "").name
 SPOOL = Path(sys.argv[1] if len(sys.argv) > 1 else "").parent.parent
 WITNESS = SPOOL.parent / "witness"
+HELD: list[int] = []
 
 
 def note(what: str, **more: Any) -> None:
@@ -41,10 +44,10 @@ def note(what: str, **more: Any) -> None:
 def told() -> bool:
     """Does a request file in running/ name this very attempt?"""
     _, _, job, attempt = NAME.split("-")
-    for path in (SPOOL / "running").glob("[!.]*.json"):
+    for path in requests():
         try:
-            jobs = json.loads(path.read_bytes())["jobs"]
-        except FileNotFoundError:  # another request that has just ended
+            jobs = json.loads(path.read_bytes()).get("jobs", ())
+        except (FileNotFoundError, ValueError):  # has just ended, or is no request of ours
             continue
         for one in jobs:
             if one["identifier"] == job:
@@ -52,13 +55,20 @@ def told() -> bool:
     return False
 
 
-def is_alone() -> bool:
-    """Held until this process ends, so as long as it keeps the job."""
-    lock = os.open(WITNESS / NAME.split("-")[2], os.O_RDWR | os.O_CREAT, 0o600)
+def requests() -> Iterator[Path]:
+    """Also those that a person has just taken away, and puts back."""
+    for room in (SPOOL / "running", WITNESS / "away", SPOOL / "inbox", SPOOL / ".claims"):
+        yield from room.glob("[!.]*.json")
+
+
+def is_alone(name: str) -> bool:
+    """Held for as long as anything of the job runs, or until the end that is noted."""
+    lock = os.open(WITNESS / name, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    HELD.append(lock)
     return True
 
 
@@ -130,12 +140,16 @@ def main() -> None:
 
     class Job(keeper.Job):  # type: ignore[misc]
         def __init__(self, launch: dict[str, Any]) -> None:
-            note("start", told=told(), alone=is_alone())
+            database = "database" in " ".join(launch["argv"])
+            alone = is_alone(NAME.split("-")[2]), not database or is_alone("database")
+            note("start", told=told(), database=database, alone=all(alone))
             super().__init__(launch)
 
         def end(self, log: Any) -> None:
             super().end(log)
             note("end")
+            for lock in HELD:
+                fcntl.flock(lock, fcntl.LOCK_UN)
 
     keeper.Job = Job
     do_deed(keeper)

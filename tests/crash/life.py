@@ -298,7 +298,7 @@ LIFE = (
     Step("check", _nothing, lambda place: ("check", "--repair")),
 )
 # These only look; a test watches that they change nothing in the spool.
-LOOKERS = ("status", "show", "logs", "validate", "graph", "images", "service")
+LOOKERS = ("status", "show", "logs", "validate", "graph", "images", "service", "audit")
 # Killed at every call in tests of their own: one is never near a spool (tests/localrun), the other
 # comes before all that is lived here (tests/jobrunner).
 ELSEWHERE = ("local-run", "import-jobrunner")

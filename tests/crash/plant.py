@@ -145,6 +145,32 @@ BUGS = (
         ((*POINTS, "--step", "run"),),
     ),
     Bug(
+        "the limit of database jobs forgotten",
+        (
+            (
+                "plan/order.py",
+                "self._db_workers = max_db_workers - load.database",
+                "self._db_workers = max_workers",
+            ),
+        ),
+        (RACES,),
+    ),
+    Bug(
+        "audited after it is noted",
+        (
+            ("runner/book.py", "        self.audit(self._events)\n        self._events = []\n", ""),
+            (
+                "runner/book.py",
+                "        self._dirty.clear()",
+                (
+                    "        self.audit(self._events)\n        self._events = []\n"
+                    "        self._dirty.clear()"
+                ),
+            ),
+        ),
+        ((*POINTS, "--step", "run"),),
+    ),
+    Bug(
         "what a job wrote before a power cut is believed",
         (
             (

@@ -35,7 +35,7 @@ PROJECT = """\
 version: "4.0"
 actions:
   make:
-    run: python:v2 sh -c "echo n > a.csv; date +%s%N >> a.csv; sleep 0.1"
+    run: sqlrunner:v1 sh -c "true database; echo n > a.csv; date +%s%N >> a.csv; sleep 0.1"
     outputs:
       highly_sensitive: {a: a.csv}
   show:
@@ -149,16 +149,18 @@ class Crowd:
         time.sleep(self.pause_s)
 
     def _person(self, chance: random.Random, zygote: Zygote) -> None:
-        """mv: out of the inbox and back, and what has ended into the inbox."""
+        """mv: out of the inbox and of running/, and back; and what has ended into the inbox."""
         time.sleep(chance.uniform(0.1, 1))
-        room = chance.choice(("inbox", "done"))
+        room = chance.choice(("inbox", "done", "running"))
         for path in self._names_in(room, chance)[:1]:
-            away = self.place.base / "temp" / f"{self.seen['moved']}-{path.name}"
+            away = self.place.folder / "witness" / "away" / f"{self.seen['moved']}-{path.name}"
+            away.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 path.rename(away)
                 time.sleep(chance.uniform(0, 0.3))
                 away.rename(self.place.spool / "inbox" / away.name)
                 self._saw("moved")
+                self._saw(f"moved from {room}/")
 
     def _site(self, chance: random.Random, zygote: Zygote) -> None:
         """Requests of job-server, its cancel button, and how it fails."""
@@ -201,7 +203,7 @@ def kill(pid: int) -> None:
 def race(place: Place, for_s: float, seed: int, per_s: float) -> tuple[Counter[str], list[str]]:
     """What everybody did, and what did not hold."""
     place.command("init", "--volatile")
-    place.settings |= {"POLL_INTERVAL": "1", "MAX_ATTEMPTS": "20"}
+    place.settings |= {"POLL_INTERVAL": "1", "MAX_ATTEMPTS": "20", "MAX_DB_WORKERS": "1"}
     place.scene.most_attempts = 20
     place.server.misbehave("500", "POST", times=None, chance=0.05)
     place.server.misbehave("close", "POST", times=None, chance=0.05, taken=True)

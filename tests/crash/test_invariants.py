@@ -1,10 +1,12 @@
 """What always holds can be seen not to hold: a spool is spoilt in one way, and that is reported."""
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +115,48 @@ def leave_a_folder(scene: Scene) -> None:
     (scene.high / "volumes" / "sr-x").mkdir()
 
 
+def audit_lines(scene: Scene) -> list[dict[str, Any]]:
+    (path,) = scene.spool.glob("audit/*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write_audit(scene: Scene, lines: list[dict[str, Any]], after: bytes = b"") -> None:
+    """With all hashes right: as if there had never been others."""
+    (path,) = scene.spool.glob("audit/*.jsonl")
+    before, written = hashlib.sha256(after).hexdigest() if after else "", []
+    for line in lines:
+        written.append(json.dumps(line | {"before": before}))
+        before = hashlib.sha256(written[-1].encode()).hexdigest()
+    path.write_text("".join(f"{line}\n" for line in written))
+
+
+def take_a_line_out(scene: Scene) -> None:
+    (path,) = scene.spool.glob("audit/*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:3] + lines[4:]))
+
+
+def run_two_lines_together(scene: Scene) -> None:
+    write_audit(scene, audit_lines(scene), after=b"{torn")
+    (scene.spool / "audit/2000-01.jsonl").write_bytes(b"{torn")
+
+
+def forget(scene: Scene, event: str) -> None:
+    write_audit(scene, [line for line in audit_lines(scene) if line["event"] != event])
+
+
+def forget_who_asked(scene: Scene) -> None:
+    forget(scene, "accept")
+
+
+def forget_a_start(scene: Scene) -> None:
+    forget(scene, "start")
+
+
+def forget_a_release(scene: Scene) -> None:
+    forget(scene, "end")
+
+
 SPOILT: dict[Callable[[Scene], None], str] = {
     lose_a_request: "I1",
     double_a_request: "I1",
@@ -133,6 +177,11 @@ SPOILT: dict[Callable[[Scene], None], str] = {
     start_too_many: "I7",
     lose_what_was_refused: "I8",
     lose_a_reason: "I8",
+    take_a_line_out: "I9",
+    run_two_lines_together: "I9",
+    forget_who_asked: "I9",
+    forget_a_start: "I9",
+    forget_a_release: "I9",
 }
 
 

@@ -52,6 +52,7 @@ def test_who_only_looks_changes_nothing(life: Life, verb: str, tmp_path: Path) -
         "graph": (str(repo / "project.yaml"),),
         "images": ("--json",),
         "service": ("cron",),
+        "audit": ("--json",),
     }
     status, said = life.place.hooked((verb, *words[verb]), ("record", str(tmp_path / "calls")))
     assert status == 0, said

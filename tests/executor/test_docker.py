@@ -21,6 +21,7 @@ from tests.rig.engine import Engine
 from tests.rig.engine import engine as private_engine
 
 IMPATIENT_S = 0.5
+SOON_S = 30.0  # half of what the engine is given by default
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ def test_an_engine_that_hangs_is_try_later_within_its_time(
         began = time.monotonic()
         with pytest.raises(TryLater):
             everything(executor, house)[call]()
-        assert time.monotonic() - began < 10 * IMPATIENT_S
+        assert time.monotonic() - began < SOON_S
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -309,7 +310,7 @@ def test_waiting_while_the_engine_hangs_or_is_not_there_ends_in_time_and_not_at_
         for executor in (house.executor, away):
             began = time.monotonic()
             executor.wait(launch.name, IMPATIENT_S)
-            assert IMPATIENT_S <= time.monotonic() - began < 10 * IMPATIENT_S
+            assert IMPATIENT_S <= time.monotonic() - began < SOON_S
 
 
 def test_a_start_that_the_engine_answered_too_late_is_still_one_start(

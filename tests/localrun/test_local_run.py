@@ -323,3 +323,14 @@ def test_what_cannot_run_here_is_told_with_what_to_do(study: Study) -> None:
     with pytest.raises(BadMachine) as unlicensed:
         study.run("stata")
     assert unlicensed.value.kind == "no_stata_license"
+
+
+def test_a_large_output_is_told_as_far_as_it_has_been_read(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spoolrunner.localrun.house.HEADWAY_EVERY_S", 0.0)
+    told: list[str] = []
+    study.has(a=action("truncate -s 8M large.bin", out="large.bin", level="highly_sensitive"))
+    assert study.run("a", watcher=Seen(lambda now: told.append(now.now["a"].headway))).succeeded
+    assert "looking through its outputs: 1.0 MB of 8.4 MB, 0 s left" in told
+    assert told[-1] == "", "what has ended is nowhere any more"

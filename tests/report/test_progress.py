@@ -2,10 +2,13 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
+from spoolrunner.localrun import ActionRun, State
 from spoolrunner.report import progress as shown
+from spoolrunner.report import steps
 from spoolrunner.report.progress import Progress
 
 STYLE = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
@@ -66,3 +69,18 @@ def test_a_bar_fits_its_terminal_and_goes_away(
     assert ("━" in drawn) == (columns >= 80)
     assert max(len(line) for line in re.split(r"[\r\n]+", drawn)) <= columns
     assert "\x1b[3" not in terminal.getvalue(), "NO_COLOR"
+
+
+def test_in_a_local_run_what_lasts_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = steps.Lines(timestamps=False)
+    runs = ActionRun(action="model", state=State.RUNNING)
+    lines.changed(runs)
+    lines.changed(replace(runs, headway="looking through its outputs: 1.0 GB"))
+    monkeypatch.setattr(steps, "EVERY_S", 0.0)
+    lines.changed(replace(runs, headway="looking through its outputs: 2.0 GB"))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["model", "running"],
+        ["model", "running", "looking", "through", "its", "outputs:", "2.0", "GB"],
+    ]

@@ -30,6 +30,8 @@ def main() -> None:
         for name, kind in KINDS.items():
             path = next(iter(sorted(site.spool.glob(kind.where))))
             text = path.read_text().replace(top, "/srv")
+            if path.suffix == ".jsonl":
+                text = text.splitlines(keepends=True)[-1]
             target = folder(kind) / f"{name}.json"
             target.parent.mkdir(exist_ok=True)
             target.write_text(re.sub(r"file:///srv", "/srv", text))

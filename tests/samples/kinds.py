@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from spoolrunner import manifest, request
+from spoolrunner import audit, manifest, request
 from spoolrunner.executor import kept
 from spoolrunner.index import WorkspaceIndex
 from spoolrunner.localrun import home
@@ -40,6 +40,7 @@ KINDS = {
     "outcome": Kind(request.Outcome, f"{HIGH}/volumes/sr-*/outcome.json"),
     "journal": Kind(manifest.Journal, f"{HIGH}/publishing/ws/*.json"),
     "manifest": Kind(manifest.Manifest, f"{HIGH}/workspaces/ws/metadata/manifest.json"),
+    "audit": Kind(audit.Event, "audit/*.jsonl"),
     "keeper-started": Kind(kept.Started, "processes/*/started"),
     "keeper-status": Kind(kept.Ended, "processes/*/status"),
     "local-run": Kind(home.Identity, "../study/metadata/.spoolrunner/identity.json"),

@@ -9,6 +9,7 @@ import pytest
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.intake import Intake
 from spoolrunner.spool import rooms as spool_rooms
+from spoolrunner.spool.audit import Trail
 from spoolrunner.spool.inbox import Inbox, Patience
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
@@ -37,7 +38,7 @@ def new_intake(rooms: Rooms, new_inbox: Callable[..., Inbox]) -> Callable[..., I
     """What a runner that has just started has; again: the next runner."""
 
     def make(patience: Patience | None = None) -> Intake:
-        book = Book(Requests(rooms), lambda: None)
+        book = Book(Requests(rooms), Trail(rooms), lambda: None)
         requests, unreadable = book.store.load()
         assert unreadable == []
         for request in requests:

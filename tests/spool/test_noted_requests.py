@@ -14,6 +14,7 @@ from spoolrunner.request import Job, Request, Status, WorkspaceRef, job_identifi
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.intake import Intake
 from spoolrunner.spool import find
+from spoolrunner.spool.audit import Trail
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 from tests.spool.conftest import asked
@@ -183,7 +184,7 @@ def test_a_newer_format_is_left_alone_with_its_notes(rooms, request_):
 
 
 def test_the_book_notes_jobs_and_writes_requests(rooms, store):
-    book, one = Book(store, lambda: None), large()
+    book, one = Book(store, Trail(rooms), lambda: None), large()
     store.save([one])
     book.add(one)
     path = store.path("r1")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from spoolrunner.request import job_identifier
-from tests.site import WITHIN_S, Site
+from tests.site import GATE, WITHIN_S, Site
 
 CHAIN = """\
 version: "4.0"
@@ -28,6 +28,7 @@ actions:
 """
 QUICK = CHAIN.replace("FIRST", "true")
 FAILING = CHAIN.replace("FIRST", "exit 3")
+GATED = CHAIN.replace("FIRST", GATE)
 SLOW = CHAIN.replace("FIRST", "sleep 4")
 ENDLESS = CHAIN.replace("FIRST", "sleep 1000")
 
@@ -205,12 +206,12 @@ from spoolrunner.runner.reading import Reader
 from spoolrunner.workspace.storage import Storage
 begun, read, clear = threading.Event(), Reader.read, Storage.clear
 def reads_after_the_sweep_has_begun(*arguments):
-    assert begun.wait(20)
+    assert begun.wait(100)
     return read(*arguments)
 def clears_when_the_job_runs(storage, name):
     if threading.current_thread().name.startswith("stopper"):
         begun.set()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 100
         while not Path(sys.argv[1]).exists():
             assert time.monotonic() < until
     clear(storage, name)

@@ -38,11 +38,12 @@ def test_what_has_expired_goes_once_a_day_and_the_identifier_stays_taken(site: S
     site.start()
     site.until(lambda: log(site).count("removed what=") == 2)
     assert not failed.exists()
+    assert "2 folders, kept for as long as was set" in site.do("audit")
     assert (site.high / "workspaces/ws/a.csv").exists()
     assert list((site.spool / "done").iterdir()) == []
     assert site.try_to("show", "r1").returncode == 3
     site.drop(site.request(site.folder / "study", "first", identifier="r1"), "again.json")
-    site.until(lambda: "error=identifier_taken" in log(site), 30)
+    site.until(lambda: "error=identifier_taken" in log(site))
 
 
 def test_what_a_job_left_that_fails_again_and_again_is_as_old_as_its_last_failure(

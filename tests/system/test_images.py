@@ -69,6 +69,7 @@ def test_a_job_waits_for_its_image_until_it_is_loaded(docker_site: Site, archive
     assert needed(site) == [(IMAGE, False)]
     assert IMAGE in site.do("images")
     assert f"loaded {IMAGE}" in site.try_to("images", "--load", str(archive)).stderr
+    assert f"command  images --load {archive}" in site.do("audit")
     assert site.finished("r1")["status"] == "succeeded"
     assert needed(site) == []
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.site import WITHIN_S, Site
+from tests.site import GATE, WITHIN_S, Site
 from tests.system.test_crash_points import CHAIN, QUICK, die_at
 
 NOTED = ("-m", "tests.system.dying", "--noted", "never")
@@ -124,10 +124,11 @@ def test_who_looks_sees_what_is_noted(site: Site) -> None:
 
 def test_manifests_are_right_as_soon_as_nothing_of_the_workspace_runs(site: Site) -> None:
     """Although the request goes on: its last job waits until the server is no longer paused."""
-    study = site.study({"project.yaml": QUICK.replace("cat a", "sleep 2; cat a") + THIRD})
+    study = site.study({"project.yaml": QUICK.replace("cat a", f"{GATE}; cat a") + THIRD})
     site.drop(site.request(study, "run_all", identifier="r1"))
     start(site)
     (site.spool / "control" / "paused").touch()
+    site.let_go()
     site.until(lambda: shown(site, "r1")["third"]["status_code"] == "paused")
     manifest = site.medium / "workspaces/ws/metadata/manifest.json"
     site.until(lambda: "b.csv" in manifest.read_text())

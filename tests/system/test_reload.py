@@ -100,3 +100,18 @@ def test_the_new_database_is_the_one_that_is_asked_about(
     runs.change(FULL_DATABASE_URL=NEW)
     detection.once()
     assert flags.is_up(runs.house.rooms, flags.DETECTED)
+
+
+def test_the_names_of_what_changes_are_audited_or_nothing_changes(
+    service: Callable[..., Service], site: Site
+) -> None:
+    one = service(FULL_DATABASE_URL=OLD)
+    one.change(FULL_DATABASE_URL=NEW, LEVEL4_MAX_CSV_ROWS="3")
+    (path,) = (site.spool / "audit").iterdir()
+    text = path.read_text()
+    assert '"settings":["FULL_DATABASE_URL","LEVEL4_MAX_CSV_ROWS"]' in text
+    assert "word" not in text
+    path.unlink()
+    path.mkdir()
+    one.change(LEVEL4_MAX_CSV_ROWS="4")
+    assert one.house.config.level4_max_csv_rows == 3

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import time
 from functools import partial
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from spoolrunner.executor import Running
 from spoolrunner.executor.kept import KeptJob
 from tests.rig.engine import Engine
-from tests.site import Site
-from tests.system.test_crash_points import CHAIN, die_at
+from tests.site import WITHIN_S, Site
+from tests.system.test_crash_points import CHAIN, GATED, die_at
 
 DEAF = CHAIN.replace("FIRST", "trap true TERM; while true; do sleep 1; done")
 SLOW = """\
@@ -83,31 +82,33 @@ def test_killed_five_times_while_jobs_run_each_is_started_once(
 
 
 def test_sigterm_leaves_jobs_running_and_the_next_runner_takes_them_over(site: Site) -> None:
-    study = site.study({"project.yaml": SLOW})
-    site.drop(site.request(study, "one", identifier="r1"))
+    study = site.study({"project.yaml": GATED})
+    site.drop(site.request(study, "first", identifier="r1"))
     runner = site.start()
     site.until(lambda: _started(site, "r1"))
     runner.send_signal(signal.SIGTERM)
-    assert runner.wait(10) == 0
+    assert runner.wait(WITHIN_S) == 0
     assert site.active("r1")["jobs"][0]["status"] == "running"
+    site.let_go()
     site.drain()
-    assert site.statuses("r1") == {"one": "succeeded"}
-    assert site.jobs("r1")["one"]["attempt"] == 1
+    assert site.statuses("r1") == {"first": "succeeded"}
+    assert site.jobs("r1")["first"]["attempt"] == 1
 
 
 def test_the_folder_of_a_lost_job_is_kept_by_the_next_runner_too(site: Site) -> None:
     site.settings["MAX_ATTEMPTS"] = "1"
-    site.drop(site.request(site.study({"project.yaml": SLOW}), "one", identifier="r1"))
+    site.drop(site.request(site.study({"project.yaml": GATED}), "first", identifier="r1"))
     runner = site.start()
     site.until(lambda: _started(site, "r1"))
     runner.kill()
     runner.wait()
+    site.let_go()
     (kept,) = (site.spool / "processes").iterdir()
     site.until(lambda: not isinstance(KeptJob(kept).look(), Running))
     shutil.rmtree(kept)
     die_at(site, "workspace.storage:Storage.keep")
     site.drain()
-    assert site.jobs("r1")["one"]["status_code"] == "internal_error"
+    assert site.jobs("r1")["first"]["status_code"] == "internal_error"
     (folder,) = (site.high / "volumes/kept").iterdir()
     assert (folder / "workspace/project.yaml").exists()
     assert list((site.high / "volumes").iterdir()) == [folder.parent]
@@ -156,7 +157,7 @@ def test_cancel_ends_a_running_job_and_what_waits_for_it(site: Site) -> None:
     site.start()
     site.until(lambda: _started(site, "r1"))
     site.do("cancel", "r1")
-    site.finished("r1", within_s=20)
+    site.finished("r1")
     assert set(site.statuses("r1").values()) == {"cancelled_by_user"}
 
 
@@ -168,7 +169,7 @@ def test_cancel_of_one_action_fails_only_what_needs_it(site: Site) -> None:
     site.start()
     site.until(lambda: _started(site, "r1"))
     site.drop({**asked, "cancelled_actions": ["endless"]})
-    site.finished("r1", within_s=20)
+    site.finished("r1")
     assert site.statuses("r1") == {"endless": "cancelled_by_user", "after": "dependency_failed"}
 
 
@@ -200,11 +201,9 @@ def test_a_job_that_fills_the_disk_is_stopped_and_no_other(site: Site) -> None:
     site.settings |= {"JOB_DISK_LIMIT": "20M", "STOP_GRACE": "1s", "MAX_WORKERS": "2"}
     study = site.study({"project.yaml": GREEDY})
     site.drop(site.request(study, "run_all", identifier="r1"))
-    begun_s = time.monotonic()
     site.drain()
     assert site.statuses("r1") == {"greedy": "disk_limit", "modest": "succeeded"}
     assert "(limit was 0.02GB)" in site.jobs("r1")["greedy"]["status_message"]
-    assert time.monotonic() - begun_s < 30
 
 
 def test_out_of_memory_is_told_apart(docker_site: Site) -> None:

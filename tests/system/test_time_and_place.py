@@ -11,11 +11,8 @@ import pytest
 
 from tests.site import Site
 from tests.system.conftest import NewSite
-from tests.system.test_crash_points import CHAIN, QUICK, has_started
+from tests.system.test_crash_points import GATED, QUICK, has_started
 from tests.system.test_trouble import codes, log
-
-SHORT = CHAIN.replace("FIRST", "sleep 2")
-GATED = CHAIN.replace("FIRST", "while test ! -e gate; do sleep 0.1; done")
 
 
 class Clock:
@@ -65,7 +62,7 @@ def test_a_clock_that_jumps_a_day_under_the_runner_changes_nothing(
     elsewhere = {"name": "other"}
     site.drop(site.request(study, "first", identifier="r2", workspace=elsewhere), "r2.json")
     site.until(lambda: has_started(site, "r2"))
-    open_gate(site)
+    site.let_go()
     for name in ("r1", "r2"):
         site.finished(name)
         assert set(site.statuses(name).values()) == {"succeeded"}
@@ -88,7 +85,7 @@ def test_a_runner_that_is_stopped_for_a_day_stays_the_one_who_moves(
         beside = site.try_to("run", "--drain")
         assert (beside.returncode, beside.stderr) == (0, "")
         assert log(site).count("runner started") == 1
-    open_gate(site)
+    site.let_go()
     site.finished("r1")
     assert site.jobs("r1")["first"]["attempt"] == 1
     assert (time.runner.poll(), second.poll()) == (None, None)
@@ -143,7 +140,7 @@ def test_a_spool_that_is_moved_while_no_runner_is_alive_goes_on_where_it_is(
         MEDIUM_PRIVACY_STORAGE_BASE=str(folder / "medium"),
         MAX_WORKERS="1",
     )
-    study = site.study({"project.yaml": SHORT})
+    study = site.study({"project.yaml": GATED})
     for name in ("r1", "r2"):
         about = {"name": name}
         asked = site.request(study, "first", identifier=name, workspace=about)
@@ -159,7 +156,8 @@ def test_a_spool_that_is_moved_while_no_runner_is_alive_goes_on_where_it_is(
     site.spool.rename(folder / "moved")
     site.spool = folder / "moved"
     site.settings["SPOOL_DIR"] = str(site.spool)
-    site.drain()
+    runner = site.start("--drain")
+    site.until(lambda: site.let_go(folder / "high") or runner.poll() is not None)
     for name in ("r1", "r2"):
         assert site.statuses(name) == {"first": "succeeded"}
         assert site.jobs(name)["first"]["attempt"] == 1
@@ -181,11 +179,6 @@ def stopped(*pids: int) -> Iterator[None]:
 def wrong(site: Site) -> set[str]:
     found = json.loads(site.try_to("check", "--all", "--hash", "--json").stdout)["findings"]
     return {one["kind"] for one in found if one["grade"] != "note"}
-
-
-def open_gate(site: Site) -> None:
-    for workspace in (site.high / "volumes").glob("*/workspace"):
-        (workspace / "gate").touch()
 
 
 def tree_of_keepers(site: Site) -> list[int]:

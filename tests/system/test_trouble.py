@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.site import Site
-from tests.system.test_crash_points import CHAIN, ENDLESS, QUICK, edit, has_started
+from tests.system.test_crash_points import ENDLESS, GATED, QUICK, edit, has_started
 
-SOON = CHAIN.replace("FIRST", "sleep 2")
 NO_SUCH_IMAGE = "stata-mp:latest"
 
 
@@ -44,12 +44,13 @@ def test_a_full_disk_is_waited_for(small_disk: Path, folder: Path) -> None:
         HIGH_PRIVACY_STORAGE_BASE=str(folder / "high"),
         MEDIUM_PRIVACY_STORAGE_BASE=str(folder / "medium"),
     )
-    study = site.study({"project.yaml": SOON})
+    study = site.study({"project.yaml": GATED})
     asked = json.dumps(site.request(study, "run_all", identifier="r1"))
     (small_disk / "inbox/r1.json").write_text(asked)
     runner = site.start()
     site.until(lambda: has_started(site, "r1"))
     runner.send_signal(signal.SIGSTOP)
+    site.let_go(folder / "high")
     site.until(lambda: list((small_disk / "processes").glob("*/status")))
     fill(small_disk / "fill")
     runner.send_signal(signal.SIGCONT)
@@ -98,15 +99,34 @@ def test_storage_that_goes_away_and_comes_back_is_waited_for(site: Site) -> None
 def test_a_container_that_cannot_be_cleared_does_not_change_what_its_job_came_to(
     site: Site,
 ) -> None:
-    study = site.study({"project.yaml": SOON})
+    study = site.study({"project.yaml": GATED})
     site.drop(site.request(study, "first", identifier="r1"))
     site.start()
     site.until(lambda: has_started(site, "r1"))
     for kept in (site.spool / "processes").iterdir():
         (kept / "a stray file").touch()
+    site.let_go()
     site.finished("r1")
     assert site.statuses("r1") == {"first": "succeeded"}
     assert site.jobs("r1")["first"]["attempt"] == 1
+
+
+def test_a_job_that_was_killed_ends_so_when_a_power_cut_took_its_folder(site: Site) -> None:
+    study = site.study({"project.yaml": ENDLESS})
+    site.drop(site.request(study, "first", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: has_started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    (kept,) = (site.spool / "processes").iterdir()
+    os.kill(json.loads((kept / "started").read_bytes())["pid"], signal.SIGUSR1)
+    site.until((kept / "status").exists)
+    request = site.active("r1")
+    request["jobs"][0]["cancel"] = "admin"
+    (site.spool / "running" / "r1.json").write_text(json.dumps(request))
+    shutil.rmtree(site.high / "volumes" / kept.name)
+    site.drain()
+    assert site.statuses("r1") == {"first": "killed_by_admin"}
 
 
 def test_a_running_job_is_not_said_to_be_paused(site: Site) -> None:
@@ -143,16 +163,19 @@ def test_a_request_file_changed_by_hand_is_set_aside_and_its_jobs_end(site: Site
 def test_a_request_file_removed_while_its_last_job_is_cleared_away_ends_nothing_else(
     site: Site,
 ) -> None:
-    study = site.study({"project.yaml": SOON})
+    study = site.study({"project.yaml": GATED})
     site.drop(site.request(study, "first", identifier="r1"))
     runner = site.start()
     site.until(lambda: has_started(site, "r1"))
     for kept in (site.spool / "processes").iterdir():
         (kept / "a stray file").touch()
+    site.let_go()
     site.until(lambda: site.active("r1")["jobs"][0]["phase"] == "ended")
     (site.spool / "running/r1.json").unlink()
     site.until(lambda: "request=r1 was moved or changed by hand" in log(site))
     site.drop(site.request(study, "first", identifier="r2"), "r2.json")
+    site.until(lambda: has_started(site, "r2"))
+    site.let_go()
     site.finished("r2")
     assert runner.poll() is None
 

@@ -105,7 +105,7 @@ def test_bytes_drip_one_a_second(server: JobServer) -> None:
     with requests.get(f"{server.endpoint}job-requests/", stream=True, timeout=TIMEOUT_S) as answer:
         first = next(answer.iter_content(1))
     assert first == b"{"
-    assert 0.9 < time.monotonic() - begun < 5
+    assert time.monotonic() - begun > 0.9
 
 
 def test_every_value_has_a_wrong_type(server: JobServer) -> None:
