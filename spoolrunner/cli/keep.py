@@ -1,5 +1,7 @@
 """Verbs that keep things elsewhere: archive, unarchive, backup."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ from spoolrunner.errors import BadInput, TryLater
 from spoolrunner.figures import size_words
 from spoolrunner.headway import UNHEARD
 from spoolrunner.index import WorkspaceIndex
+from spoolrunner.lock import Lock
 from spoolrunner.report.progress import Progress
 from spoolrunner.spool import find, registry
 from spoolrunner.spool.backup import Backup
@@ -33,7 +36,7 @@ def archive(ctx: click.Context, workspace: str, yes: bool) -> None:
     size_bytes = Archive(storage, index.folder, UNHEARD).size_bytes()
     confirm.ask(f"Archive {workspace}, {size_words(size_bytes)}, and delete its files?", yes=yes)
     deeds.note(place, "archive", index.name, workspace=index.name)
-    with Progress(f"archiving {workspace}") as progress:
+    with _alone(place), Progress(f"archiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
@@ -53,7 +56,7 @@ def unarchive(ctx: click.Context, workspace: str) -> None:
     index = _known(place, workspace)
     storage = build.storage(build.config(ctx))
     deeds.note(place, "unarchive", index.name, workspace=index.name)
-    with Progress(f"unarchiving {workspace}") as progress:
+    with _alone(place), Progress(f"unarchiving {workspace}") as progress:
         packed = Archive(storage, index.folder, progress)
         packed.mark()
         try:
@@ -78,6 +81,22 @@ def backup(ctx: click.Context, file: Path) -> None:
     with Progress("backup", "files") as progress:
         made = Backup(place, progress).write(file.absolute())
     click.echo(f"{made} files of {place.folder} are in {file.absolute()}")
+
+
+@contextlib.contextmanager
+def _alone(place: Rooms) -> Iterator[None]:
+    """Two at once would write one draft, and one would take away the other's mark."""
+    lock = Lock(place.locks / "archive")
+    if not lock.take():
+        raise TryLater(
+            "Another `archive` or `unarchive` is at work in this spool.",
+            kind="busy",
+            hint="Give the command again when that has ended.",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _known(place: Rooms, workspace: str) -> WorkspaceIndex:

@@ -70,7 +70,8 @@ def _too_many(parts: Sequence[list[Text] | Fitting], height: int) -> int:
 def _line(line: Line, width: int) -> list[Text]:
     """Folded, not cut: such as the spool's path, which somebody may need whole."""
     before = NAME_WIDTH + 1 if line.name else 0
-    folded = textwrap.wrap(line.value.text, max(10, width - before)) or [""]
+    room = max(10, width - before)
+    folded = textwrap.wrap(line.value.text, room, break_on_hyphens=False) or [""]
     names = [f"{line.name:<{before}}", *(" " * before for _ in folded[1:])]
     pairs = zip(names, folded, strict=True)
     return [Text.assemble((name, "bold"), (text, line.value.style)) for name, text in pairs]

@@ -61,7 +61,7 @@ class Intake:
         self._open: list[Claim] | None = None
         self._taken = Taken()
         self._fresh: dict[str, Request] = {}
-        self._events: list[Event] = []
+        self._events: dict[str, Event] = {}  # by id: a claim may be read again
 
     def take(self) -> Taken:
         found = self._inbox.look()
@@ -93,13 +93,16 @@ class Intake:
         return left
 
     def _save(self, new: list[Request]) -> None:
-        self._book.audit(self._events)
-        self._events = []
+        self._book.audit(list(self._events.values()))
+        self._events.clear()
         self._book.store.save([*new, *self._taken.grown])
         for request in new:
             self._book.add(request)
             log.info("request=%s accepted workspace=%s", request.identifier, request.workspace.name)
         self._taken.new += new
+
+    def _tell(self, event: Event) -> None:
+        self._events[event.id] = event
 
     def _content(self, claim: Claim) -> dict[str, Any] | Found:
         """What it says; or why it is read later: it was opened again between our look and our
@@ -144,7 +147,7 @@ class Intake:
             known = self._known(asked)
             if known is None:
                 request = self._new_or_failed(claim, asked, content)
-                self._events.append(audit.accept(request, claim.token))
+                self._tell(audit.accept(request, claim.token))
                 self._fresh[request.identifier.lower()] = request
             else:
                 self._again(claim, asked, known)
@@ -185,7 +188,7 @@ class Intake:
             store.readopt(request)
         else:
             registry.add(self._rooms, request.workspace, numbered=False)
-            self._events.append(audit.put_back(request, claim.token, claim.uid))
+            self._tell(audit.put_back(request, claim.token, claim.uid))
             self._fresh[request.identifier.lower()] = request
 
     def _known(self, asked: drop.Asked) -> Request | None:
@@ -220,7 +223,7 @@ class Intake:
             request = self._request(claim, asked, asked.workspace, original)
             sequence = self._book.store.next_sequence()
             cause = CannotExpand(error.message, kind=error.kind, hint=error.hint)
-            self._events.append(audit.refuse(request, error.kind))
+            self._tell(audit.refuse(request, error.kind))
             request.jobs = [jobs.refused(request, sequence, cause)]
             request.expanded, request.status = True, Status.FAILED
             request.completed_at = clock.now()
@@ -263,7 +266,7 @@ class Intake:
             authority.check_is_operators(
                 claim, "Only who made a request, or the operator, may cancel it."
             )
-        self._events.append(audit.cancel(known, claim.token, claim.uid, asked.source, new))
+        self._tell(audit.cancel(known, claim.token, claim.uid, asked.source, new))
         known.cancelled_actions.extend(new)
         if known.identifier.lower() not in self._fresh and known not in self._taken.grown:
             self._taken.grown.append(known)

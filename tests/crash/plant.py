@@ -23,6 +23,7 @@ POINTS = ("points", "--first", "--workers", "1")
 POWER = ("power", "--first", "--workers", "1", "--left-out", "0", "--every", "7", "--offset", "3")
 RACES = ("races", "--minutes", "0.5", "--seed", "1")
 WITHIN_S = 600
+COLLECTED = "        return self._write(name, self._outcome(end, found))\n"
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                "        outcome = self._outcome(end, found)\n",
-                "        outcome = self._outcome(end, found)\n        executor.clear(name)\n",
+                COLLECTED,
+                f"        executor.clear(name)\n{COLLECTED}",
             ),
         ),
         ((*POINTS, "--step", "run"),),
@@ -129,17 +130,13 @@ BUGS = (
         (
             (
                 "runner/results.py",
-                (
-                    "        with files.Changes() as disk:\n"
-                    "            disk.write(folder.outcome, to_json(outcome))\n"
-                    "        return outcome\n\n    def publish"
-                ),
-                "        return outcome\n\n    def publish",
+                COLLECTED,
+                "        return self._outcome(end, found)\n",
             ),
             (
                 "runner/results.py",
-                "self._provenance(), outcome)\n",
-                "self._provenance(), outcome)\n        self._write(name, outcome)\n",
+                "self._provenance(), outcome, headway)\n",
+                "self._provenance(), outcome, headway)\n        self._write(name, outcome)\n",
             ),
         ),
         ((*POINTS, "--step", "run"),),

@@ -1,8 +1,11 @@
 """What a job used, as the kernel tells it in the moment of its end."""
 
+from pathlib import Path
 from typing import Any
 
-from spoolrunner.executor import Launch, Limits, Used
+import pytest
+
+from spoolrunner.executor import Launch, Limits, Used, accounts
 from spoolrunner.executor.accounts import Accounts
 from tests.executor.conftest import House
 
@@ -10,8 +13,6 @@ WRITTEN_BYTES = 24 << 20
 BRIEF = "x=0; while [ $x -lt 200000 ]; do x=$((x+1)); done; "
 BRIEF += "dd if=/dev/zero of=big bs=1M count=24 conv=fsync 2>/dev/null"
 LIMITS = Limits(memory_bytes=1 << 30)
-
-
 MOST_TRIES = 10
 
 
@@ -54,3 +55,25 @@ def test_what_nobody_saw_end_is_not_known_and_a_strange_process_is_not_taken_for
     accounts.open("sr-12345678-job-1", "0123456789abcdef", 1)
     assert accounts.closed("sr-12345678-job-1") == Used()
     accounts.forget("sr-12345678-job-1")
+
+
+def test_version_2_of_control_groups_tells_all(tmp_path: Path) -> None:
+    """This machine has version 1 with a hybrid 2; so these are files of our own, as cgroups(7)."""
+    (tmp_path / "cpu.stat").write_text("usage_usec 1500000\nuser_usec 1000000\n")
+    (tmp_path / "memory.peak").write_text("123456\n")
+    disks = "8:0 rbytes=100 wbytes=2000 rios=1 wios=2\n8:16 rbytes=1 wbytes=2 rios=1 wios=1\n"
+    (tmp_path / "io.stat").write_text(disks)
+    account = accounts._Account(-1, tmp_path, tmp_path / "none")
+    used = accounts._counted(account)
+    assert used == Used(cpu_s=1.5, memory_peak_bytes=123456, read_bytes=101, written_bytes=2002)
+    (tmp_path / "io.stat").unlink()
+    assert accounts._counted(account).written_bytes is None
+
+
+def test_where_version_2_is_not_mounted_nothing_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cgroup").write_text("4:memory:/docker/0123456789abcdef\n")
+    monkeypatch.setattr(accounts, "PROC", tmp_path)
+    assert accounts._opened("0123456789abcdef", 7) is None

@@ -82,6 +82,7 @@ class Place:
         return [
             Point(call, number, moment)
             for call, count in calls.items()
+            if "temp/" not in call  # the copy of the database, under another name each time
             for number in range(1, count + 1)
             for moment in MOMENTS
         ]

@@ -1,18 +1,16 @@
 """What `status --watch` shows fits into every screen, and what matters most stays longest."""
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spoolrunner.record import changed
 from spoolrunner.report.fitted import fitted
 from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Counts, Disk, Flags, Overview, Runner
 from spoolrunner.report.watched import Watched, brief, watched_sheet
 from spoolrunner.spool.board import ActiveJob
 from spoolrunner.spool.requests import Ended
-from tests import readme_blocks
 
 SCREENS = [(40, 24), (60, 24), (80, 24), (120, 24), (200, 50)]
 
@@ -125,68 +123,3 @@ def test_what_ended_goes_before_what_runs() -> None:
 )
 def test_times_are_short(seconds: float, words: str) -> None:
     assert brief(seconds) == words
-
-
-NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
-
-
-def at(minutes: float) -> str:
-    return (NOW - timedelta(minutes=minutes)).isoformat()
-
-
-def a_morning() -> Overview:
-    """What the README shows."""
-    about = {"job_request_id": "k3j2h4g5f6d7s8a9", "workspace": "asthma", "attempt": 1}
-    running = {"status": "running", "status_code": "executing", "status_message": "Running."}
-    jobs = [
-        changed(job(0), action="generate_cohort", started_at=at(52), **about | running),
-        changed(job(1), action="model", started_at=at(9), **about | running),
-        changed(
-            job(2),
-            action="figures",
-            started_at=at(3),
-            **about | running,
-            progress="looking through its outputs: 12.0 GB of 50.0 GB, 1:35 min left",
-        ),
-        changed(
-            job(3, "pending"),
-            action="report",
-            created_at=at(60),
-            **about,
-            status_message="Waiting on dependencies.",
-        ),
-    ]
-    one = overview(*jobs, recent=1)
-    ended = changed(
-        one.recent[0],
-        identifier="7dfk2m4x9a3wq8rt",
-        workspace="copd",
-        completed_at=at(200),
-        status="succeeded",
-        message="",
-        jobs=12,
-        failed=0,
-    )
-    counts = changed(one.counts, pending=1, running=3)
-    return changed(one, recent=[ended], counts=counts)
-
-
-def test_the_readme_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return NOW
-
-    monkeypatch.setattr("spoolrunner.report.watched.datetime", Clock)
-    monkeypatch.setattr("spoolrunner.report.sheet.datetime", Clock)
-    known = Watched(
-        loads={
-            "job0": Load(1.93, 2_140_000_000),
-            "job1": Load(3.98, 11_700_000_000),
-            "job2": Load(None, 1_000_000),
-        },
-        disk_bytes={"job0": 14_000_000_000, "job1": 300_000_000, "job2": 50_300_000_000},
-        expected_s={"job0": 4500.0, "job1": 420.0},
-    )
-    lines = [line.plain for line in fitted(watched_sheet(a_morning(), known), 116, 24)]
-    assert "\n".join(lines) + "\n" == readme_blocks.shown("watch").text

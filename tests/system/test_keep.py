@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spoolrunner.lock import Lock
 from tests.site import Site
 from tests.system.conftest import NewSite
 from tests.system.test_crash_points import QUICK, SLOW, has_started
@@ -54,6 +55,18 @@ def test_archived_and_brought_back_a_workspace_is_what_it_was(made: Site) -> Non
     made.drop(made.request(made.folder / "study", "second", identifier="r3"))
     made.drain()
     assert made.statuses("r3")["second"] == "succeeded"
+
+
+def test_two_archive_or_bring_back_one_after_the_other(made: Site) -> None:
+    other = Lock(made.spool / ".locks" / "archive")
+    assert other.take()
+    before = files_of(made)
+    for words in (("archive", "ws", "--yes"), ("unarchive", "ws")):
+        done = made.try_to(*words)
+        assert (done.returncode, "[busy, exit 5]" in done.stderr) == (5, True)
+    assert files_of(made) == before
+    other.release()
+    made.do("archive", "ws", "--yes")
 
 
 def test_a_workspace_with_an_active_request_stays(made: Site) -> None:

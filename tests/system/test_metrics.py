@@ -2,12 +2,9 @@
 
 import json
 
-import pytest
-
-from tests.rig.engine import Engine
 from tests.site import Site
-from tests.system.conftest import NewSite
 
+MOST_TRIES = 5
 BRIEF = """
 version: '4.0'
 actions:
@@ -27,26 +24,37 @@ with open("out.csv", "wb") as out:
 """
 
 
-@pytest.mark.parametrize("executor", ["process", "docker"])
-def test_a_job_of_a_moment_tells_what_it_used_and_how_long_it_took(
-    new_site: NewSite, engine: Engine, executor: str
-) -> None:
-    site = new_site(EXECUTOR=executor, DOCKER_HOST=engine.socket)
-    study = site.study({"project.yaml": BRIEF, "brief.py": PROGRAM})
-    site.drop(site.request(study, "brief", identifier="r1"))
-    site.drain()
+def test_a_job_of_a_moment_tells_what_it_used_and_how_long_it_took(site: Site) -> None:
+    ran(site, "r1")
     job = site.jobs("r1")["brief"]
-    assert job["status"] == "succeeded", job["status_message"]
     used = job["metrics"]
-    assert 0.2 <= used["cpu_s"] < 20
+    assert used["cpu_s"] >= 0.2
     assert 40 << 20 < used["memory_peak_bytes"] < 400 << 20
-    if executor == "process":
-        assert 3 << 20 <= used["written_bytes"] < 30 << 20
+    assert 3 << 20 <= used["written_bytes"] < 30 << 20
     for phase in ("queue_s", "prepare_s", "run_s", "collect_s", "publish_s"):
-        assert 0 <= used[phase] < 60, phase
+        assert 0 <= used[phase] < 600, phase
     assert used["run_s"] >= 0.2
     assert kept(site, job) == used | {"publish_s": None}
     assert "of processor time" in site.do("show", "r1")
+
+
+def test_under_an_engine_the_same_but_for_what_it_does_not_count(docker_site: Site) -> None:
+    """A busy machine may take the account away before it is read: it is null then."""
+    for number in range(MOST_TRIES):
+        ran(docker_site, f"r{number}")
+        used = docker_site.jobs(f"r{number}")["brief"]["metrics"]
+        assert used["run_s"] >= 0.2
+        if used["cpu_s"] is not None:
+            break
+    assert used["cpu_s"] >= 0.2
+    assert 40 << 20 < used["memory_peak_bytes"] < 400 << 20
+
+
+def ran(site: Site, identifier: str) -> None:
+    study = site.study({"project.yaml": BRIEF, "brief.py": PROGRAM})
+    site.drop(site.request(study, "brief", identifier=identifier))
+    site.drain()
+    assert site.statuses(identifier) == {"brief": "succeeded"}
 
 
 def kept(site: Site, job: dict[str, str]) -> dict[str, float]:

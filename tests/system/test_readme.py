@@ -5,6 +5,8 @@ Times, sizes and numbers of processes are any; so is how wide that makes a colum
 
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,8 +51,19 @@ def is_whole(frame: str) -> bool:
 
 
 @pytest.fixture
-def busy(site: Site) -> Site:
+def short_site() -> Iterator[Site]:
+    """Where pytest would have it, its path may be longer than a line of the screen."""
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        site = Site(Path(top) / "site")
+        yield site
+        site.close()
+
+
+@pytest.fixture
+def busy(short_site: Site) -> Site:
     """Something has ended, something runs, something waits."""
+    site = short_site
     site.settings |= {"STOP_GRACE": "0s", "MAX_WORKERS": "1"}
     study = site.folder / "asthma-reviews"
     shutil.copytree(STUDIES / "asthma-reviews", study)
