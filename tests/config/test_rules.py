@@ -61,6 +61,7 @@ def test_real_data_needs_both_storages():
     ]
 
 
+@pytest.mark.attack("patients' data could be committed to git")
 def test_real_data_is_never_stored_in_a_git_work_tree(real, tmp_path):
     (tmp_path / ".git").mkdir()
     assert [told.split(":")[0] for told in problems(**real)] == [
@@ -73,6 +74,7 @@ def test_local_repositories_are_for_dummy_data_only(real):
     assert only_problem(**real, ALLOW_LOCAL_GIT_REPOS="true").startswith("ALLOW_LOCAL_GIT_REPOS")
 
 
+@pytest.mark.attack("high privacy is set to lie in medium privacy ({name})")
 @pytest.mark.parametrize(
     "name", ["HIGH_PRIVACY_STORAGE_BASE", "HIGH_PRIVACY_ARCHIVE_DIR", "HIGH_PRIVACY_VOLUME_DIR"]
 )
@@ -164,5 +166,6 @@ def test_jobs_of_a_runner_that_is_root_run_as_somebody_else():
     assert load(DOCKER_USER_ID="30000", JOB_USER="20000:20001").job_user == (20000, 20001)
 
 
+@pytest.mark.attack("jobs are set to run as root")
 def test_a_job_never_runs_as_root():
     assert "never runs as root" in only_problem(JOB_USER="0:0")

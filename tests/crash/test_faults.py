@@ -14,9 +14,9 @@ from tests.crash.loop import Disk, only_root
 from tests.crash.points import choose, rotating
 from tests.site import Site
 from tests.system.test_crash_points import CHAIN, QUICK, has_started
-from tests.system.test_trouble import SOON
 
 EVERY = 260
+SOON = CHAIN.replace("FIRST", "sleep 2")
 
 
 def test_a_call_that_fails_once_loses_nothing(life: Life) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from spoolrunner.executor import Running
 from spoolrunner.report import fence
 from tests.executor.conftest import House, docker_house
 from tests.rig import images
@@ -112,6 +113,7 @@ class World:
         )
         self.house.executor.start(other)
         while "ready" not in self.house.said(other):
+            assert isinstance(self.house.executor.look(other.name), Running)
             self.house.executor.wait(other.name, 0.1)
         [about] = self.engine.containers(f"spoolrunner={self.house.spool8}")
         address = about["NetworkSettings"]["Networks"][network]["IPAddress"]

@@ -43,6 +43,7 @@ def test_a_pattern_matches_a_whole_name_and_a_star_stays_in_its_folder(pattern, 
     assert found.unmatched == ([] if claims else [pattern])
 
 
+@pytest.mark.attack("a second pattern lowers the level of an output")
 def test_the_most_private_level_wins_whatever_the_order_and_the_clash_is_told():
     for patterns in (
         [Pattern(MINIMAL, "o/*.csv"), Pattern(MODERATE, "o/a.csv"), Pattern(HIGH, "o/a*")],

@@ -27,6 +27,7 @@ def test_a_type_that_is_not_listed_is_kept_back(path):
     assert outside(path, 1, RULES).reason
 
 
+@pytest.mark.attack("the list of types is empty")
 def test_an_empty_list_of_types_opens_nothing():
     assert outside("a.csv", 1, Rules(file_types=frozenset())).reason
 
@@ -86,6 +87,7 @@ def test_5000_rows_pass_and_5001_do_not_in_any_encoding():
         assert "5001 rows" in inside("a.csv", encode(table + "b,2\n")[0], RULES).reason
 
 
+@pytest.mark.attack("rows hide in an open quotation")
 def test_rows_hidden_in_an_open_quotation_are_counted():
     assert "6000 rows" in inside("a.csv", b'a,"b\n' + b"1,2\n" * 6000, RULES).reason
 
@@ -95,10 +97,12 @@ def test_both_reasons_are_given_when_both_hold():
     assert len(finding.reasons) == 2
 
 
+@pytest.mark.attack("a file says a type of text and is none")
 def test_what_is_not_text_is_kept_back():
     assert "could not be read" in inside("a.csv", b"a,b\n\0\0\0", RULES).reason
 
 
+@pytest.mark.attack("a very long field switches the checks off")
 def test_a_very_long_field_does_not_switch_the_checks_off():
     data = b"patient_id,x\n1," + b"y" * 200_000 + b"\n"
     assert "identifies" in inside("a.csv", data, RULES).reason

@@ -25,12 +25,14 @@ def test_a_name_in_the_list_stands_for_its_id(listed: Path) -> None:
     assert trusted(listed, "r:latest") == OTHER
 
 
+@pytest.mark.attack("an image runs that the operator did not write down")
 @pytest.mark.parametrize("name", ["python:v3", "python", "PYTHON:v2", "ehrql:v1"])
 def test_a_name_that_is_not_in_it_is_refused(listed: Path, name: str) -> None:
     with pytest.raises(Refused, match=f"The image {name} is not in"):
         trusted(listed, name)
 
 
+@pytest.mark.attack("a list of images is half understood")
 @pytest.mark.parametrize(
     "text",
     [
@@ -52,6 +54,7 @@ def test_a_list_with_one_bad_line_opens_nothing(tmp_path: Path, text: str) -> No
     assert str(tmp_path) not in refusal.value.public
 
 
+@pytest.mark.attack("a list of images is {kind}")
 @pytest.mark.parametrize("kind", ["absent", "empty", "folder", "not text"])
 def test_a_list_that_says_nothing_opens_nothing(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "images"

@@ -4,12 +4,15 @@ import contextlib
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.rig import images
 from tests.rig.engine import Engine
 from tests.site import Site
 from tests.system.test_crash_points import QUICK
 
 
+@pytest.mark.attack("an image's tag has moved since the operator wrote its id down")
 def test_only_images_of_the_list_run_and_as_the_ids_it_gives(
     docker_site: Site, engine: Engine
 ) -> None:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.system.conftest import NewSite
 
 CANARY = "kanarie"
@@ -40,6 +42,7 @@ def project() -> str:
     return json.dumps({"version": "4.0", "actions": actions})
 
 
+@pytest.mark.attack("a path of the host shows in a report")
 def test_no_report_holds_what_a_job_wrote_or_a_path_of_the_host(new_site: NewSite) -> None:
     site = new_site(REPORTS="export")
     study = site.study({"project.yaml": project(), "write.py": WRITE})

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -50,10 +49,8 @@ def test_each_quota_ends_a_job_with_a_code_of_its_own(
     site.settings["MAX_WORKERS"] = "3"
     study = site.study({"project.yaml": project(), "fork.py": FORK})
     site.drop(site.request(study, "run_all", identifier="r1"))
-    begun_s = time.monotonic()
     site.drain()
     assert site.statuses("r1") == {name: code for name, (_, code) in WILD.items()}
-    assert time.monotonic() - begun_s < 60
     told = {name: job["status_message"] for name, job in site.jobs("r1").items()}
     assert "(limit was 40)" in told["fork"]
     log = site.spool / "storage/high_privacy/workspaces/ws/metadata/chatter.log"

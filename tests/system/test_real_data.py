@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.rig.engine import Engine
 from tests.site import Site
 from tests.system.conftest import NewSite
@@ -34,6 +36,7 @@ def test_without_the_database_network_it_refuses_to_start_and_says_how_to_make_i
     assert "canary" not in done.stderr + done.stdout
 
 
+@pytest.mark.attack("patients' data are written to a disk that is not mounted")
 def test_storage_that_is_not_mounted_stops_it(
     new_site: NewSite, folder: Path, engine: Engine
 ) -> None:
@@ -43,6 +46,7 @@ def test_storage_that_is_not_mounted_stops_it(
     assert (done.returncode, "storage_missing" in done.stderr) == (4, True)
 
 
+@pytest.mark.attack("a study on real data lies in a folder of this server")
 def test_local_repositories_are_refused_and_whoever_asked_is_told(
     new_site: NewSite, folder: Path, engine: Engine
 ) -> None:
@@ -63,6 +67,7 @@ def test_two_settings_that_are_wrong_are_told_together(site: Site) -> None:
     assert "JOB_TIMEOUT" in done.stderr
 
 
+@pytest.mark.attack("somebody says to be job-server")
 def test_only_the_runners_own_user_is_believed_to_speak_for_job_server(site: Site) -> None:
     study = site.kept_study("diamond")
     for identifier, uid in (("mine", 0), ("theirs", 12345)):

@@ -112,6 +112,7 @@ def look_around(site: Site, *identifiers: str) -> str:
     return "".join(done.stdout + done.stderr for done in said)
 
 
+@pytest.mark.attack("a secret shows in a file or message")
 def test_with_dummy_data_no_secret_is_in_any_file_or_message(
     new_site: NewSite, folder: Path, garbage: str
 ) -> None:
@@ -182,6 +183,7 @@ def mirrored(site: Site, files: dict[str, str]) -> str:
     return "https://github.com/opensafely/study"
 
 
+@pytest.mark.attack("a job prints its secrets, in base64 and in pieces, too")
 def test_with_real_data_what_a_job_prints_of_its_secrets_is_masked_in_every_log(
     new_site: NewSite, folder: Path, engine: Engine
 ) -> None:
@@ -222,6 +224,7 @@ def test_with_real_data_what_a_job_prints_of_its_secrets_is_masked_in_every_log(
     assert "DATABASE_URL" not in licence
 
 
+@pytest.mark.attack("a secret shows to who follows a log, or on a command line")
 def test_a_following_reader_never_sees_one_and_no_command_line_holds_one(
     new_site: NewSite, folder: Path, engine: Engine
 ) -> None:

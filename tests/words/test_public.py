@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def public(request: Request) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
+@pytest.mark.attack("what a job wrote changes a byte of its report")
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     names=st.lists(private, max_size=6),
@@ -82,6 +84,7 @@ def test_whatever_a_job_leaves_nothing_of_it_is_in_its_report(
     assert not set(public(a_request(job))) & set(PRIVATE)
 
 
+@pytest.mark.attack("an exception is quoted in a report")
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     detail=private,
@@ -96,6 +99,7 @@ def test_what_an_exception_says_is_in_no_report(detail, kind):
     assert not set(public(request)) & set(PRIVATE)
 
 
+@pytest.mark.attack("the number of files kept back shows in a report")
 @given(kept_back=st.integers(0, 99), refused=st.integers(0, 99))
 def test_how_many_files_were_kept_back_changes_no_byte_of_a_report(kept_back, refused):
     said = []

@@ -18,6 +18,7 @@ def cohort(line):
     return line.run("cohort", {"output/cohort.csv": HIGH}, {"output/cohort.csv": "patients"})[0]
 
 
+@pytest.mark.attack("a job writes to its inputs")
 def test_inputs_are_copies_that_a_job_may_spoil(line, cohort):
     made = line.made("model", {})
     job = line.lay_out(made, [need(cohort)])
@@ -30,6 +31,7 @@ def test_inputs_are_copies_that_a_job_may_spoil(line, cohort):
     assert line.workspace.look("cohort") is Published.INTACT
 
 
+@pytest.mark.attack("a link of the study waits for its folder to be handed over")
 def test_the_folder_belongs_to_the_jobs_user_links_included_and_nothing_is_followed(line, cohort):
     outside = line.storage.high / "outside"
     outside.write_text("not to be touched")
@@ -46,6 +48,7 @@ def test_the_folder_belongs_to_the_jobs_user_links_included_and_nothing_is_follo
     assert outside.stat() == before
 
 
+@pytest.mark.attack("a link of the study leads an input elsewhere")
 def test_a_link_of_the_study_does_not_redirect_an_input(line, cohort, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -87,6 +90,7 @@ def test_only_the_very_job_will_do(line, cohort):
     assert caught.value.kind == "missing_input"
 
 
+@pytest.mark.attack("a published input is {what}")
 @pytest.mark.parametrize("what", ["removed", "changed", "linked", "folder"])
 def test_an_input_that_is_not_what_was_published_stops_the_job(line, cohort, what):
     path = line.high / "output/cohort.csv"
@@ -116,6 +120,7 @@ def test_a_touched_but_unchanged_file_is_read_once_and_remembered(line, cohort):
     line.lay_out(line.made("model", {}), [need(cohort)])
 
 
+@pytest.mark.attack("a published input is changed, its size and time kept")
 def test_a_change_that_keeps_size_and_mtime_is_noticed(line, cohort):
     path = line.high / "output/cohort.csv"
     times = path.stat()
@@ -138,6 +143,7 @@ def test_a_job_folder_is_laid_out_only_when_whole_and_only_since_this_boot(line,
     assert not line.storage.job(made.job).home.exists()
 
 
+@pytest.mark.attack("a wide pattern claims a highly sensitive input")
 def test_an_unchanged_input_keeps_its_privacy_when_a_wider_pattern_claims_it(line, cohort):
     _, outcome = line.run(
         "model", {"output/*.csv": MODERATE}, {"output/table.csv": "n\n1\n"}, needs=[need(cohort)]
