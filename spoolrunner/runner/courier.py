@@ -55,7 +55,7 @@ class Courier:
         poll_s = min(poll_s, REFRESH_S)
         lock, wake = Lock(self._rooms.locks / "uploader"), Wake()
         while not stopped.is_set():
-            if not lock.take():
+            if not _taken(lock):
                 stopped.wait(poll_s)  # another one carries; take over when it dies
                 continue
             wake.watch([self._rooms.outbox])
@@ -130,3 +130,12 @@ class Courier:
         doubled_s = 2.0 ** min(self._failures, DOUBLINGS)
         growing_s = min(doubled_s, LONGEST_PAUSE_S) * random.uniform(0.5, 1.0)  # noqa: S311
         return max(min(asked_s, LONGEST_ASKED_S), growing_s)
+
+
+def _taken(lock: Lock) -> bool:
+    """A disk that fails just now must not end the courier for as long as this runner lives."""
+    try:
+        return lock.take()
+    except OSError as error:
+        log.error("the courier can't begin: %s", error)
+        return False

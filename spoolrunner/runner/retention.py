@@ -7,6 +7,7 @@ and published outputs are for ever. In a thread.
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -69,10 +70,9 @@ class Retention:
         """Unless it was done within a day. Never raises."""
         house = self._house
         stamp = house.rooms.locks / "retention"
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - stamp.stat().st_mtime < EVERY_S:
-                return
         try:
+            if _age_s(stamp) < EVERY_S:
+                return
             found = list(expired(house.config, house.rooms, house.storage))
             if found:
                 house.book.audit([audit.expire([str(one.path) for one in found])])
@@ -127,3 +127,10 @@ def _age_of_failed_days(path: Path) -> int:
     tells when it failed last."""
     said = path.with_suffix(".log")
     return min(_age_days(path), _age_days(said)) if said.exists() else _age_days(path)
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf

@@ -22,7 +22,6 @@ FORMAT = 1  # of an entry of index/
 RECENT = 50
 SEQUENCE, SEQUENCES_RESERVED = "sequence", 1000
 
-
 CHANGED_BY_HAND = BadRequest(
     "It was changed by hand while it was active, so its jobs were stopped.", kind="changed_by_hand"
 )
@@ -64,6 +63,8 @@ class Requests:
         for path in sorted(self._rooms.running.glob("[!.]*.json")):
             try:
                 request = self._checked(path)
+            except FileNotFoundError:
+                continue  # a person took it away just now
             except BadMachine as error:
                 if error.kind == NEWER:
                     raise  # a step back of our own version: its jobs are not ours to sweep away
@@ -143,9 +144,7 @@ class Requests:
 
     def returned(self, request: Request, path: Path) -> Request:
         """A request file of ours that lies at path, with what was noted of it while it lay here.
-
-        Raises BadMachine if its notes are damaged.
-        """
+        Raises BadMachine if its notes are damaged."""
         whole, _ = files.read_regular(path, notebook.MOST_BYTES)
         place = notes_of(self.path(request.identifier))
         return with_notes(request, notebook.notes_on(whole, place), str(place))
@@ -199,8 +198,9 @@ class Requests:
         return self._next
 
     def _notebook(self, request: Request) -> Notebook:
-        path = self.path(request.identifier)
-        return self._notebooks.setdefault(request.identifier, Notebook(path))
+        return self._notebooks.setdefault(
+            request.identifier, Notebook(self.path(request.identifier))
+        )
 
     def _by_hand(self, identifier: str) -> bool:
         known = self._notebooks.get(identifier)

@@ -9,6 +9,7 @@ end of all there is to do: nobody asks again, no other runner is started. The po
 exit status: 0 nothing was violated; 1 something was
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -74,7 +75,8 @@ def _see_through(place: Place, pid: int, cause: Path) -> bool:
         elif not list(unsettled(place)):
             break
         time.sleep(LOOK_S)
-    os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
     return removed
 
 

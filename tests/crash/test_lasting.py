@@ -12,6 +12,7 @@ EVERY = 600
 # Each was once met by an error that was too much for the runner.
 KNOWN = (
     Point("run", "fsync spool/.claims", 3, "EIO"),
+    Point("run", "mkdir spool/.locks", 2, "ENOSPC"),
     Point("run:endless", "unlink spool/.claims/ID.json", 1, "EIO"),
 )
 

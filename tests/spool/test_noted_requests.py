@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,3 +202,25 @@ def test_the_book_notes_jobs_and_writes_requests(rooms, store):
     book.drop(one)
     book.save()
     assert ended(store.read_active("r1")) == [3, 4]
+
+
+def test_a_file_that_a_person_takes_away_while_a_runner_starts_ends_no_runner(
+    rooms: Rooms,
+) -> None:
+    path = rooms.running / "x.json"
+    path.write_bytes(b"{}")
+    stop = threading.Event()
+
+    def move() -> None:
+        while not stop.is_set():
+            path.rename(rooms.folder / "away")
+            (rooms.folder / "away").rename(path)
+
+    person = threading.Thread(target=move)
+    person.start()
+    try:
+        for _ in range(500):
+            Requests(rooms).load()
+    finally:
+        stop.set()
+        person.join()

@@ -27,6 +27,7 @@ ANY = {
     r"\b\d+ (s|min|h)\b": "TIME",
     r"\b[\d.]+ [kMGT]?B\b|\b\d+ bytes": "SIZE",
     r"^process +\d+": "process PID",
+    r"(rooms|lines of the audit): \d+": r"\1: NUMBER",
     r"\b\d+\.\d\b": "NUMBER",
     r"[━─]+": "BAR",
     r" +": " ",

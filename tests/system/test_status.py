@@ -188,9 +188,9 @@ def test_watch_shows_what_comes_and_is_for_terminals_alone(site: Site) -> None:
 
 
 def frame(site: Site, *words: str, holds: Callable[[str], bool]) -> str:
-    """The first one of which that is so that `status --watch` shows, on 80 columns."""
+    """The first one of which that is so that `status --watch` shows, on a wide terminal."""
     mine, its = pty.openpty()
-    size = {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    size = {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
     watching = subprocess.Popen(
         [sys.executable, "-m", "spoolrunner", *words],
         env={**site.environment(), **size},
