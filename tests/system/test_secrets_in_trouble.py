@@ -128,13 +128,9 @@ def test_on_a_full_disk_none_is_said(folder: Path) -> None:
     disk = folder / "full" / "spool"
     disk.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6M", "tmpfs", disk], check=True)
+    settings = {"MIN_FREE_DISK": "1K", "DEBUG_LOG_FILE": str(folder / "debug.log"), **SECRETS}
+    site = Volatile(folder / "full", **settings)
     try:
-        site = Volatile(
-            folder / "full",
-            MIN_FREE_DISK="1K",
-            DEBUG_LOG_FILE=str(folder / "debug.log"),
-            **SECRETS,
-        )
         fills = SHOW.replace("exit CODE", "head -c 9000000 /dev/zero > fills.csv; exit 0")
         study = site.study({"project.yaml": project(fills=f"python:v2 {fills}")})
         site.drop(site.request(study, "fills", identifier="r1"))
@@ -146,6 +142,7 @@ def test_on_a_full_disk_none_is_said(folder: Path) -> None:
         assert not sings(everything)
         assert singing(folder) == []
     finally:
+        site.runners[0].kill()
         shutil.rmtree(disk / "processes", ignore_errors=True)  # its keeper would never give up
         subprocess.run(["umount", "--lazy", disk], check=True)
 
