@@ -136,9 +136,10 @@ class Book:
         return self._dirty.setdefault(request.identifier, _Change(request))
 
     def save(self) -> list[Request]:
-        """Write all that changed with one flush, then let those go on who waited for it.
+        """Write all that changed with one flush. Whoever waits for that goes on with `release`.
 
-        Returns the requests whose files a person has withdrawn or changed.
+        Returns the requests whose files a person has withdrawn or changed: nothing was written of
+        them, so their jobs have to be told to stop before anybody goes on.
         """
         self.audit(self._events)
         self._events = []
@@ -152,10 +153,13 @@ class Book:
         }
         touched = self.store.save(dirty, jobs) if dirty else []
         self._dirty.clear()  # only now: on a full disk all is still to be written
+        return touched
+
+    def release(self) -> None:
+        """Let those go on whose changes are on disk, or are nobody's any more."""
         unsaved, self._unsaved = self._unsaved, []
         for flushed in unsaved:
             flushed.set()
-        return touched
 
     def withdrawn(self, request: Request) -> None:
         """A person took its file away or changed it."""

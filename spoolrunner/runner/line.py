@@ -185,6 +185,8 @@ class Line:
 
     def _lost(self) -> Outcome | None:
         """An attempt went without an end. None: there is another."""
+        if self.job.cancel:
+            return self._results.cancelled_at_start(self.name)
         if self._attempt.attempts_left() <= 0:
             return self._results.given_up(self.name)
         self._try_again()

@@ -247,6 +247,7 @@ class Mover:
     def _save(self) -> None:
         for request in self._book.save():
             self._withdrawn(request)
+        self._book.release()
         self._folding.fold(self._running())
         finished = self._finished()
         if not finished:

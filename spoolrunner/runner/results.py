@@ -171,6 +171,10 @@ class Results:
             code, verdict(Ending(None, Cause(self._job.cancel)), [], 0, 0).message, ""
         )
 
+    def cancelled_at_start(self, name: str) -> Outcome:
+        """When its folder lay there already."""
+        return self._write(name, self.cancelled())
+
     def broken(self, error: Exception) -> Outcome:
         """Our bug, or the machine's: nothing of it is said outside but how to find its story."""
         message = "Internal error: this is not the study's fault; the operators have been told."

@@ -130,6 +130,23 @@ def test_what_was_withdrawn_goes_on_once_its_jobs_have_stopped(site: Site) -> No
     assert site.finished("r1")["jobs"][0]["status_code"] == "killed_by_admin"
 
 
+def test_what_is_withdrawn_as_its_attempt_is_noted_is_not_started(site: Site) -> None:
+    """Nothing tells of that attempt: the file that does lies with the person."""
+    deaf = CHAIN.replace("FIRST", "trap true TERM; echo I ran; sleep 1")
+    site.drop(site.request(site.study({"project.yaml": deaf}), "first", identifier="r1"))
+    runner = site.start(program="tests.system.withdrawing")
+    site.until(lambda: "by hand: withdrawn" in (site.folder / "runner.log").read_text())
+    site.until(lambda: list(site.high.glob("logs/*/*/logs.txt")))
+    runner.kill()
+    runner.wait()
+    (said,) = site.high.glob("logs/*/*/logs.txt")
+    assert "I ran" not in said.read_text()
+    (site.folder / "away/r1.json").rename(site.spool / "running/r1.json")
+    site.drain()
+    (job,) = site.finished("r1")["jobs"]
+    assert (job["status"], job["attempt"]) == ("succeeded", 1)
+
+
 def test_a_second_runner_stands_by_and_takes_over(site: Site) -> None:
     study = site.study({"project.yaml": SLOW})
     first = site.start()
