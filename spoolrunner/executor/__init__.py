@@ -67,7 +67,7 @@ class Running:
 class Used:
     """What it used from its start to its end. None: the kernel did not tell.
 
-    cpu_s: processor time. memory_peak_bytes: the most that it held at once, with the files that the
+    cpu_s: processor time; of a daemon that ends with its sandbox, not. memory_peak_bytes: the most that it held at once, with the files that the
     kernel kept in memory for it. read_bytes, written_bytes: from and to disks.
     """
 

@@ -100,8 +100,7 @@ class Results:
 
     def collect(self, name: str, executor: Executor, end: End) -> Outcome:
         """Everything of the job has stopped: what did it leave? Written before a file moves."""
-        folder = self._house.storage.job(name)
-        files.make_folder(folder.home)
+        folder = self._folder(name)
         executor.save_log(name, folder.log, self._house.config.job_log_limit_bytes)
         found = Collected()
         if self._has_left_something(end, folder):
@@ -225,10 +224,17 @@ class Results:
         uses_db = launch.uses_database(config, self._job)
         return Ending(end.exit.status, end.cause, limits.get(end.cause, ""), uses_db)
 
+    def _folder(self, name: str) -> JobFolder:
+        """Made again if a power cut took it; but never where the disk below it is not mounted.
+        Raises OSError."""
+        folder = self._house.storage.job(name)
+        os.stat(self._house.storage.jobs)
+        files.make_folder(folder.home)
+        return folder
+
     def _write(self, name: str, outcome: Outcome) -> Outcome:
         """Keep it, so that it is published like any other end."""
-        folder = self._house.storage.job(name)
-        files.make_folder(folder.home)
+        folder = self._folder(name)
         with files.Changes() as disk:
             disk.write(folder.outcome, to_json(outcome))
         return outcome

@@ -28,7 +28,7 @@ STEPS = [
     *(f"notebook:Notebook._append#{number}" for number in (1, 4, 8)),
     *(f"notebook:Notebook.write#{number}" for number in (3, 7)),
     "workspace.ledger:Ledger._enter_in_index#2",
-    "workspace.ledger:Ledger._write_manifests#2",
+    "workspace.ledger:write_manifests#2",
     "workspace.ledger:Ledger.fold",
     "runner.folding:Folding._done",
     "spool.requests:Requests._note_whereabouts",
