@@ -67,8 +67,9 @@ class Running:
 class Used:
     """What it used from its start to its end. None: the kernel did not tell.
 
-    cpu_s: processor time; of a daemon that ends with its sandbox, not. memory_peak_bytes: the most that it held at once, with the files that the
-    kernel kept in memory for it. read_bytes, written_bytes: from and to disks.
+    cpu_s: processor time; not of a daemon that ended with its sandbox. memory_peak_bytes: the most
+    that it held at once, with the files that the kernel kept in memory for it. read_bytes,
+    written_bytes: from and to disks.
     """
 
     cpu_s: float | None = None

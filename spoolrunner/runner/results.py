@@ -4,6 +4,7 @@ Each deed can be done again: it finds on disk what has been done. The job line (
 """
 
 import contextlib
+import os
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
