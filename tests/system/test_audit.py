@@ -145,6 +145,7 @@ def test_every_command_of_an_operator_is_told_with_who_gave_it(
 
 
 def test_what_stops_a_request_is_told_by_a_drop_or_by_hand(site: Site) -> None:
+    site.settings["MAX_WORKERS"] = "2"
     study = site.study({"project.yaml": ENDLESS})
     one, two = (site.request(study, "first", identifier=f"r{number}") for number in (1, 2))
     two["workspace"] = two["workspace"] | {"name": "other"}
