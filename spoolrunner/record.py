@@ -6,6 +6,7 @@ standard library, because that can tell doubled keys and NaN, which msgspec lets
 Knows: errors. The only module that knows msgspec.
 """
 
+import codecs
 import json
 import threading
 from typing import Any, TypeVar
@@ -125,7 +126,7 @@ def parse_foreign(data: bytes) -> dict[str, Any]:
     which no JSON file of ours could keep).
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise BadRequest("The file is not UTF-8 text.", kind="not_utf8") from error
     value = _parse(text)

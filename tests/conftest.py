@@ -10,6 +10,15 @@ from tests.rig.engine import Engine, missing
 from tests.rig.engine import engine as private_engine
 
 
+@pytest.fixture(scope="session", autouse=True)
+def open_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """pytest's folders are for their owner alone; jobs and other users have to reach theirs."""
+    base = tmp_path_factory.getbasetemp()
+    for path in (base, *base.parents):
+        if path.name.startswith(("pytest-", "popen-")):
+            path.chmod(0o755)
+
+
 @pytest.fixture(scope="session")
 def engine_needed() -> None:
     """On a laptop tests that need an engine are skipped with the reason; in CI they fail."""

@@ -11,6 +11,7 @@ from typing import Any
 from spoolrunner.executor import Absent, Exit, Launch, Look, Running
 
 LOG_SEGMENTS = 5
+KILLED = 128 + 9
 NO_LIMIT_BYTES = 1 << 50
 NOWHERE = "192.0.2.0"  # TEST-NET-1 (RFC 5737): a name server that never answers
 
@@ -83,6 +84,8 @@ def look(about: dict[str, Any]) -> Look:
         return Absent()
     if state["Running"]:  # paused, too
         return Running(utc(state["StartedAt"]), image_id)
+    if state["Status"] == "removing" and state["ExitCode"] == KILLED:
+        return Absent()  # as it will be in a moment: somebody's `docker rm --force`
     return Exit(
         status=state["ExitCode"],
         # Not the same as status 137: a child may be killed while its parent ends well, and 137

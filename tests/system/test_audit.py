@@ -164,6 +164,7 @@ def test_what_stops_a_request_is_told_by_a_drop_or_by_hand(site: Site) -> None:
     (site.spool / "running/r2.json").rename(site.folder / "r2.json")
     (site.spool / "control/kill/r2").touch()
     site.until(lambda: any(line["event"] == "withdraw" for line in written(site)))
+    site.until(lambda: not list((site.spool / "processes").iterdir()))
 
 
 def spoil(site: Site) -> None:
