@@ -149,8 +149,8 @@ class Site:
             time.sleep(0.01)
 
     def let_go(self, high: Path | None = None) -> None:
-        """Open the gates of all jobs. high: where high privacy lies, if not at its usual place."""
-        for workspace in (high or self.high).glob("volumes/sr-*/workspace"):
+        """Open the gates of all jobs that are laid out. high: where high privacy lies."""
+        for workspace in (high or self.high).glob("volumes/sr-*-[0-9]/workspace"):
             (workspace / "go").touch()
 
     def jobs(self, identifier: str) -> dict[str, dict[str, Any]]:
