@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spoolrunner.record import Frozen
+from spoolrunner.record import Frozen, changed
 from spoolrunner.request import Code, Job, Level, Outcome, Request, Status, WorkspaceRef
 
 COMMAND = "command"  # the source of what an operator did by a command
@@ -246,17 +246,8 @@ def _of_request(request: Request, event: str, key: str, details: Mapping[str, ob
 def _of_job(
     request: Request, job: Job, event: str, key: str, details: Mapping[str, object]
 ) -> Event:
-    return Event(
-        event=event,
-        id=key,
-        uid=request.uid,
-        source=request.source,
-        request=request.identifier,
-        workspace=request.workspace.name,
-        action=job.action,
-        job=job.identifier,
-        details=_told(details),
-    )
+    of_request = _of_request(request, event, key, details)
+    return changed(of_request, action=job.action, job=job.identifier)
 
 
 def _told(details: Mapping[str, object]) -> dict[str, object]:
