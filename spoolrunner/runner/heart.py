@@ -4,7 +4,7 @@ To systemd's watchdog, to the board that people look at (spool/board.py), and to
 can't be told is no reason to stop. Mover's thread only.
 """
 
-import contextlib
+import logging
 from collections.abc import Callable
 
 from spoolrunner.request import Status
@@ -19,6 +19,8 @@ from spoolrunner.spool.rooms import Rooms
 BOARD_EVERY_S = 1.0
 JOBS_A_SECOND = 100  # the more jobs the board lists, the less often it is written
 TELL_EVERY_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Heart:
@@ -35,6 +37,7 @@ class Heart:
         self._board = Board(backend="")
         self._board_s = -BOARD_EVERY_S
         self._stale = False
+        self._trouble = False  # said once
         self._told, self._told_s = "", 0.0
         self.tell: Callable[[str], None] = lambda sentence: None
 
@@ -78,11 +81,17 @@ class Heart:
 
     def _show(self, inbox: int, drained_at: str = "") -> None:
         self._board_s = clock.monotonic_s()
-        with contextlib.suppress(OSError):  # a disk that fails is told of by whoever must write
+        try:
             now = self._now(inbox, drained_at)
             if now != self._board:
                 board.write(self._rooms, now)
                 self._board = now
+        except OSError as error:
+            if not self._trouble:
+                log.warning("`status` shows what was before, tried again each second: %s", error)
+            self._trouble = True
+        else:
+            self._trouble = False
 
     def _sentence(self) -> str:
         running = sum(job.status == Status.RUNNING for job in self._board.jobs)

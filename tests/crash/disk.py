@@ -18,7 +18,9 @@ from tests.crash.trace import Event, Lying, Made, Seen, all_lying
 
 ROOT = 0
 ABOVE = ("..",)  # the folder in which the spool was made
-NEAR = 8
+# Beside what is lost of these nothing else is left out: the board is only shown, what is in a lock
+# is for people, and what git has lost is fetched again.
+ALONE = ("board/", ".locks/", "git/")
 SYNCED_BY_THEIR_WRITERS = (".pack", ".idx", ".rev", "/started", "/status", "/lock")
 
 
@@ -71,6 +73,7 @@ class Disk:
         self._numbers = itertools.count(ROOT)
         self.open: list[Change] = []
         self.kept = State()
+        self._alone: set[int] = set()
         for lying in all_lying(str(spool), "."):
             self._notice(lying)
         self.kept, self.open = self.now.copy(), []
@@ -105,6 +108,8 @@ class Disk:
             if lying.path != ".":
                 folder, last = self._folder(lying.path)
                 self._change(Name(folder, last, number, came=True))
+            if lying.path.startswith(ALONE):
+                self._alone.add(number)
         self.kinds[number] = lying
         if lying.content is not None and self.now.data.get(number) != lying.content:
             self._change(Data(number, lying.content))
@@ -183,11 +188,11 @@ class Disk:
     # --- what a power cut may leave
 
     def cuts(self, most_left_out: int) -> Iterator[State]:
-        """All that was not flushed is there, or none of it, or all but some of it: of more than
-        one change those that were made one soon after the other."""
+        """All that was not flushed is there, or none of it, or all but some of it."""
         yield self._cut(self.open)
-        for count in range(min(most_left_out, len(self.open)) + 1):
-            among = self.open if count < 2 else self.open[-NEAR:]
+        beside_others = [one for one in self.open if one.of not in self._alone]
+        for count in range(most_left_out + 1):
+            among = self.open if count < 2 else beside_others
             for left_out in itertools.combinations(among, count):
                 yield self._cut(left_out)
 

@@ -4,10 +4,9 @@ usage: python -m tests.crash.power [--every K --offset R] [--left-out 2] [--step
 
 Steps of the life (life.py) are traced once, with all data. For each moment of a trace the disk is
 built as a cut of the power may leave it (disk.py): with all that was not flushed by then, with none
-of it, with all but any one change of a name or of data, and with all but any two of the newest
-few: pairs of all that waits (the git cache, the board, what was removed) would be a million. States
-that look alike are tried once. The machine has been restarted then: no job runs any more, and its
-boot id is another.
+of it, with all but any one change of a name or of data, and with all but any two (of the git cache,
+the board and the content of locks any one). States that look alike are tried once. The machine has
+been restarted then: no job runs any more, and its boot id is another.
 
 exit status: 0 nothing was violated; 1 something was
 """
