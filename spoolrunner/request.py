@@ -74,6 +74,9 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
+EXECUTING = (Phase.WAITING, Phase.STARTING, Phase.STARTED)
+
+
 class Level(StrEnum):
     """How private an output is, most private first (project.yaml; reference 2.3)."""
 
@@ -139,7 +142,7 @@ class Job(Record, kw_only=True):
 
     sequence: order over the whole spool. reference: short, for the telephone.
     attempt: 0 before the first start. not_counted: attempts ended by maintenance or a reboot.
-    interrupted: why its attempt is being stopped, to be made again later.
+    interrupted: why its attempt is being stopped, to be made again when its turn comes.
     boot_id, started_monotonic_s: of the machine, when the attempt was started (times out by it).
     action_repo, action_commit: of a reusable action, whose files it runs on instead of the study's.
     declared: pattern -> level, as project.yaml says what it makes. cancel: "", "user" or "admin".
@@ -181,6 +184,11 @@ class Job(Record, kw_only=True):
     @property
     def active(self) -> bool:
         return not self.status.final
+
+    @property
+    def executing(self) -> bool:
+        """Has it a turn, and still needs it?"""
+        return self.status is Status.RUNNING and self.phase in EXECUTING
 
 
 class Request(Record, kw_only=True):

@@ -9,6 +9,7 @@ starts in a few hundredths of a second. It leaves three things in FOLDER:
     started   written before the job begins: from now on this name is never begun again
     status    written when nothing of the job runs any more
 
+It may find `forgotten` there: then the runner gave the name up before it could begin.
 A free lock without a status means that the job is lost. SIGTERM asks the job to end, SIGUSR1 kills
 it; both are recorded like any other end. The launch holds secrets: it comes through a pipe and is
 never written down. Knows nothing of the package, so not `files` either; only `kept` speaks to it.
@@ -45,7 +46,7 @@ def main() -> None:
     # An open-file-description lock: unlike flock others can test it without taking it for a
     # moment, which would turn away a keeper that starts just then.
     lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not take(lock) or os.path.exists("started"):
+    if not take(lock) or os.path.exists("started") or os.path.exists("forgotten"):
         sys.stdout.write("already")
     elif os.fork() == 0:  # the runner waits for the first process only: there is no zombie to reap
         guard(launch)

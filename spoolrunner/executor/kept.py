@@ -28,6 +28,7 @@ BEGIN_TIMEOUT_S = 60.0
 KILL_TIMEOUT_S = 30.0
 BRIEFLY_S = 0.02
 RECORD_BYTES = 65536
+FORGOTTEN = "forgotten"
 
 
 class Started(record.Frozen, frozen=True, kw_only=True):
@@ -78,6 +79,8 @@ class KeptJob:
         description: JSON, with secrets, so it goes through a pipe. descriptors: those it mentions.
         A name that was begun before is left as it is. Raises TryLater.
         """
+        if os.path.lexists(self._folder / FORGOTTEN):
+            os.unlink(self._folder / FORGOTTEN)
         command = [sys.executable, "-I", "-S", str(KEEPER), str(self._folder)]
         try:
             done = subprocess.run(
@@ -139,9 +142,17 @@ class KeptJob:
             time.sleep(BRIEFLY_S)
 
     def forget(self) -> None:
-        """Remove the folder. `started` goes last: half forgotten must not mean startable."""
+        """Remove the folder. `started` goes last: half forgotten must not mean startable.
+
+        A keeper whose runner was killed may only be about to begin: it asks for `forgotten` once it
+        has the lock, we for the lock once that is there. Raises TryLater if it came first.
+        """
+        if self.started is None:
+            files.write_unflushed(self._folder / FORGOTTEN, b"", files.PRIVATE_FILE)
+            if self._held():
+                raise TryLater("A job begins while it is cleared away.", kind="does_not_end")
         with files.Changes() as disk:
-            for name in (".started", ".status", "status", "lock", "started"):
+            for name in (".started", ".status", "status", "lock", "started", FORGOTTEN):
                 disk.remove(self._folder / name)
         os.rmdir(self._folder)
         files.sync_folder(self._folder.parent)

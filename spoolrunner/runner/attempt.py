@@ -79,7 +79,7 @@ class Attempt:
         """Start it unless that has been done, and wait for its end. None: it is lost."""
         look = self.executor.look(self.name)
         if isinstance(look, Absent):
-            if self._job.phase is Phase.STARTED or self.interrupted or self._job.cancel:
+            if self._job.phase is not Phase.STARTING or self.interrupted or self._job.cancel:
                 return None
             self._results.lay_out(self.name)
             self.executor.start(self._results.launch(self.name))

@@ -161,6 +161,10 @@ class Book:
         for flushed in unsaved:
             flushed.set()
 
+    def missing(self) -> list[Request]:
+        """Those whose files a person has taken away."""
+        return [one for one in self.requests.values() if self.store.is_gone(one)]
+
     def withdrawn(self, request: Request) -> None:
         """A person took its file away or changed it."""
         log.warning("request=%s was moved or changed by hand: withdrawn", request.identifier)

@@ -8,7 +8,7 @@ not take that for the job's own end.
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from spoolrunner.request import Code, Job, Status
+from spoolrunner.request import Code, Job
 from spoolrunner.spool.flags import Flags
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ MESSAGES: dict[Code, str] = {
     Code.WAITING_ON_REBOOT: "The server is about to be restarted; the job starts afterwards.",
     Code.WAITING_DB_MAINTENANCE: "The database is in maintenance; the job starts afterwards.",
     Code.WAITING_ON_DISK: "Waiting for the server's disk, which fails another job just now.",
+    Code.WAITING_ON_NEW_TASK: "It was taken away and put back: it waits for its turn again.",
 }
 
 
@@ -64,8 +65,7 @@ def _to_stop(now: Flags, lines: Collection["Line"]) -> list[tuple["Line", Code]]
 
 def _may_be_told(line: "Line") -> bool:
     job = line.job
-    going = job.status is Status.RUNNING and line.executing
-    return going and not job.interrupted and not job.cancel and not line.at_its_limit
+    return job.executing and not job.interrupted and not job.cancel and not line.at_its_limit
 
 
 def _why(now: Flags, job: Job) -> Code | None:

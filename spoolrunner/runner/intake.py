@@ -187,6 +187,7 @@ class Intake:
             self._book.audit([audit.put_back(request, claim.token, claim.uid)])
             store.readopt(request)
         else:
+            jobs.take_turns_back(request)
             registry.add(self._rooms, request.workspace, numbered=False)
             self._tell(audit.put_back(request, claim.token, claim.uid))
             self._fresh[request.identifier.lower()] = request

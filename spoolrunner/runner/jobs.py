@@ -100,6 +100,15 @@ def cancels(request: Request, action: str) -> bool:
     return bool(request.cancel) or (action in request.cancelled_actions and action != ERROR_ACTION)
 
 
+def take_turns_back(request: Request) -> None:
+    """Of a request that a person took away and put back: its jobs were stopped meanwhile, or may
+    have been, and their turns given to others. What still runs of one is stopped by its line, and
+    what had been collected of one is published."""
+    for job in request.jobs:
+        if job.status is Status.RUNNING:
+            job.interrupted = Code.WAITING_ON_NEW_TASK
+
+
 def has_not_begun(job: Job) -> bool:
     return job.status is Status.PENDING and job.phase is Phase.WAITING
 

@@ -52,10 +52,6 @@ class Line:
         self._attempt = Attempt(house, job, self._results, self._diary)
 
     @property
-    def executing(self) -> bool:
-        return self.job.phase in (Phase.WAITING, Phase.STARTING, Phase.STARTED)
-
-    @property
     def at_its_limit(self) -> bool:
         """It ends by itself, and would only come to the same limit again."""
         return self._attempt.stopped_at_a_limit
@@ -186,6 +182,7 @@ class Line:
     def _lost(self) -> Outcome | None:
         """An attempt went without an end. None: there is another."""
         if self.job.cancel:
+            self._attempt.executor.clear(self.name)  # a killed runner's may be about to begin
             return self._results.cancelled_at_start(self.name)
         if self._attempt.attempts_left() <= 0:
             return self._results.given_up(self.name)

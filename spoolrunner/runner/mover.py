@@ -16,19 +16,21 @@ from spoolrunner.runner import clock, holds, jobs
 from spoolrunner.runner.folding import Folding
 from spoolrunner.runner.house import House
 from spoolrunner.runner.intake import Intake
-from spoolrunner.runner.line import Line
+from spoolrunner.runner.lines import Lines
 from spoolrunner.runner.planner import Planner
 from spoolrunner.runner.sweep import Sweep
 from spoolrunner.runner.turns import Turns
 from spoolrunner.runner.unrun import Unrun
 from spoolrunner.runner.waiting import Waiting
 from spoolrunner.spool import claims, flags, orders
+from spoolrunner.spool.flags import Flags
 from spoolrunner.spool.inbox import Found, Inbox, Patience, Why
 from spoolrunner.spool.requests import CHANGED_BY_HAND
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 10.0  # events get lost
+LOOK_S = 5.0  # for request files that a person took away
 TROUBLE_S = 5.0
 SETTLING = (Why.WRITTEN, Why.FRESH)
 
@@ -40,15 +42,18 @@ class Mover:
         self._house = house
         self._book = house.book
         self._waiting = Waiting()
+        self._folding = Folding(house)
+        self._lines = Lines(house, self._waiting, self._folding)
         inbox = Inbox(house.rooms.inbox, house.config.backend, patience or Patience())
-        self._intake = Intake(house.rooms, house.book, house.config.backend, inbox, self._running)
+        self._intake = Intake(
+            house.rooms, house.book, house.config.backend, inbox, self._lines.requests
+        )
         self._planner = Planner(house, self._waiting)
         self._turns = Turns(house, self._waiting)
         self._left: list[Found] = []
-        self._lines: dict[str, Line] = {}
         self._unrun = Unrun(house)
-        self._folding = Folding(house)
         self._sweep = Sweep(house)
+        self._looked_s = clock.monotonic_s()
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
@@ -102,7 +107,7 @@ class Mover:
         self._planner.watch(request, running)
         for job in running:
             self._waiting.started(request, job)
-            self._start_line(request, job)
+            self._lines.begin(request, job)
         self._planner.take_up(
             request, [job for job in request.jobs if job.status is Status.PENDING]
         )
@@ -130,9 +135,9 @@ class Mover:
             if job.cancel:
                 self._stop_job(request, job, job.cancel)
         now = flags.flags(self._house.rooms)
-        holds.interrupt(self._house, now, self._lines.values(), self._save)
+        holds.interrupt(self._house, now, self._lines.all(), self._save)
         self._settle_ends()
-        for request, job in self._turns.take(now, self._lines.values()):
+        for request, job in self._next(now):
             self._start(request, job)
         self._settle_ends()
         self._unrun.remember()
@@ -166,7 +171,7 @@ class Mover:
         """A waiting job ends at once; a running one is stopped by its line."""
         job.cancel = job.cancel or by
         self._planner.replan_dependants(request, job)
-        line = self._lines.get(job.identifier)
+        line = self._lines.of(job)
         if line is None:
             code, message = jobs.CANCELLED[by]
             self._end(request, job, Status.FAILED, code, message)
@@ -183,8 +188,8 @@ class Mover:
         while self._book.ended or self._waiting.failed:
             ended, self._book.ended = self._book.ended, []
             for request, job in ended:
-                if self._still_publishes(job):
-                    continue  # whoever needs it would find its outputs half in place
+                if self._lines.still_publishes(job):
+                    continue
                 log.info(
                     "request=%s job=%s workspace=%s action=%s status=%s code=%s",
                     *(request.identifier, job.identifier, request.workspace.name, job.action),
@@ -196,59 +201,28 @@ class Mover:
             for request, job, need in failed:
                 self._fail_dependant(request, job, need)
 
-    def _still_publishes(self, job: Job) -> bool:
-        line = self._lines.get(job.identifier)
-        return line is not None and not line.settled
-
     def _fail_dependant(self, request: Request, job: Job, need: Need) -> None:
-        if not job.active or job.identifier in self._lines:
+        if not job.active or self._lines.of(job):
             return
         message = f"Not started, because the action {need.action!r} it needs failed."
         self._end(request, job, Status.FAILED, Code.DEPENDENCY_FAILED, message)
         self._unrun.add(request, job)
 
+    def _next(self, now: Flags) -> list[tuple[Request, Job]]:
+        return self._turns.take(now, self._lines.all()) if self._sweep.all_counted else []
+
     def _start(self, request: Request, job: Job) -> None:
         self._waiting.started(request, job)
         self._book.change(request, job, **jobs.taken())
-        self._start_line(request, job)
-
-    def _start_line(self, request: Request, job: Job) -> None:
-        self._folding.runs(request)
-        line = Line(self._house, request, job, self._settled, self._line_ended)
-        self._lines[job.identifier] = line
-        line.begin()
-
-    def _settled(self, line: Line) -> None:
-        """From the line's thread: the job has ended and its outputs may be read."""
-
-        def change() -> None:
-            if line.settled:
-                return  # told again by a line that could not clear away at once
-            line.settled = True
-            self._book.ended.append((line.request, line.job))
-
-        self._book.tell(change)
-
-    def _line_ended(self, line: Line) -> None:
-        """From the line's thread, as its last deed."""
-
-        def change() -> None:
-            self._lines.pop(line.job.identifier, None)
-            if line.job.active:
-                self._waiting.back(line.request, line.job)
-            elif not line.settled:
-                self._book.ended.append((line.request, line.job))
-
-        self._book.tell(change)
-
-    def _running(self) -> list[Request]:
-        return [line.request for line in self._lines.values()]
+        self._lines.begin(request, job)
 
     def _save(self) -> None:
         for request in self._book.save():
             self._withdrawn(request)
+        for request in self._missed():
+            self._withdrawn(request)
         self._book.release()
-        self._folding.fold(self._running())
+        self._folding.fold(self._lines.requests())
         finished = self._finished()
         if not finished:
             return
@@ -260,8 +234,15 @@ class Mover:
                     self._drop(request)
                     log.info("request=%s finished status=%s", request.identifier, request.status)
 
+    def _missed(self) -> list[Request]:
+        """Those of which nothing was to be written are looked for now and then."""
+        if clock.monotonic_s() - self._looked_s < LOOK_S:
+            return []
+        self._looked_s = clock.monotonic_s()
+        return self._book.missing()
+
     def _finished(self) -> list[Request]:
-        busy = {request.identifier for request in self._running()}
+        busy = {request.identifier for request in self._lines.requests()}
         busy |= self._unrun.requests() | self._folding.requests()
         finished = [one for one in self._book.finished() if one.identifier not in busy]
         for request in [one for one in finished if self._book.store.is_gone(one)]:
@@ -288,7 +269,7 @@ class Mover:
     def _idle(self) -> bool:
         """Nothing runs, nothing is being read, and nothing that lies here could start by itself."""
         settling = any(one.wait in SETTLING for one in self._left)
-        jobs = self._lines or self._book.ended or self._unrun.requests() or self._folding.busy
+        jobs = self._lines.all() or self._book.ended or self._unrun.requests() or self._folding.busy
         threads = self._planner.busy or self._sweep.busy
         return not (jobs or threads or settling or self._turns.could_start())
 

@@ -39,13 +39,16 @@ class Leftover:
 
 
 class Sweep:
-    """busy: not done yet. A drain waits for it: else cron would leave dead jobs' files for ever."""
+    """busy: not done yet. A drain waits for it: else cron would leave dead jobs' files for ever.
+    all_counted: no container is left that no request tells of. Before that nothing is started: a
+    request may have been withdrawn, its runner killed, and the limits hold for its jobs too."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._ended: Mapping[str, Job] = {}
         self._begun = False
         self.busy = True
+        self.all_counted = False
 
     def expect(self, requests: Iterable[Request]) -> None:
         """Active ones, as they are taken up: nobody is at their jobs that have ended, and nobody
@@ -62,30 +65,32 @@ class Sweep:
             self._house.stoppers.do(lambda: self._run(self._ended))
 
     def _run(self, ended: Mapping[str, Job]) -> None:
-        """In a thread."""
+        """In a thread. Never fails: what can't be cleared now is found again at the next start."""
         try:
-            sweep(self._house, ended)
+            _be_rid(self._house, "containers", _clear_containers(self._house), ended)
+        finally:
+            self.all_counted = True
+            self._house.wake.set()
+        try:
+            _be_rid(self._house, "publications", _finish_publishing(self._house), ended)
+            _be_rid(self._house, "folders", _clear_folders(self._house, ended), ended)
+            _fold(self._house)
         finally:
             self.busy = False
             self._house.wake.set()
 
 
-def sweep(house: House, ended: Mapping[str, Job]) -> None:
-    """Never fails: what can't be cleared now is found again at the next start.
+def _be_rid(house: House, what: str, found: Iterable[Leftover], ended: Collection[str]) -> None:
+    """ended: of active requests, jobs that had ended when we started: nobody is at these."""
+    with _survived(what):
+        for left in found:
+            with _survived(left.what):
+                if _is_taken(house, left, ended):
+                    left.finish()
+                    log.info("swept: %s", left.what)
 
-    ended: jobs of active requests that had ended when this runner started: nobody is at these.
-    """
-    for what, found in (
-        ("publications", _finish_publishing(house)),
-        ("containers", _clear_containers(house)),
-        ("folders", _clear_folders(house, ended)),
-    ):
-        with _survived(what):
-            for left in found:
-                with _survived(left.what):
-                    if _is_taken(house, left, ended):
-                        left.finish()
-                        log.info("swept: %s", left.what)
+
+def _fold(house: House) -> None:
     for notes in sorted(house.storage.high.glob("workspaces/*/metadata/manifest.notes")):
         workspace = notes.parts[-3]
         with _survived(f"manifest of {workspace}"):

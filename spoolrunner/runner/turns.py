@@ -56,7 +56,7 @@ class Turns:
             return []
         self._hold_for_database(now)
         running = {(line.request.workspace.name, line.job.action) for line in lines}
-        executing = [line for line in lines if line.executing]
+        executing = [line for line in lines if line.job.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
         return self._take(load, lambda request, job: self._may_start(request, job, running, now))
 

@@ -80,7 +80,7 @@ class DockerLife(Life):
                 at_s = event["timeNano"] / 1e9
                 if at_s >= self._begun_s:
                     what = WORDS[event["Action"]]
-                    yield {"what": what, "name": name, "at_s": at_s, "told": True, "alone": True}
+                    yield {"what": what, "name": name, "at_s": at_s, "untold": [], "alone": True}
 
     def points(self) -> list[Point]:
         record = self.place.base / "calls"

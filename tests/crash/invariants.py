@@ -31,7 +31,8 @@ class Scene:
 
     by_hand: name -> what was dropped that can never be accepted. outcomes: request -> action -> the
     status codes it may end with. done: finished files as they were seen, by path. most_attempts:
-    more than one only where a job itself was killed, or the machine.
+    more than one only where a job itself was killed, or the machine. withdrawn: requests that a
+    person moved out of running/ (and back): their jobs wait for their turns again.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Scene:
     outcomes: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     done: dict[str, bytes] = field(default_factory=dict)
     most_attempts: int = 1
+    withdrawn: set[str] = field(default_factory=set)
 
     @property
     def spool(self) -> Path:
@@ -142,8 +144,8 @@ def each_attempt_is_started_once(scene: Scene) -> Iterator[str]:
         if count > 1:
             yield f"{name} was started {count} times"
     for one in starts:
-        if not one["told"]:
-            yield f"{one['name']} was started before that was written down"
+        if saw := one["untold"]:
+            yield f"{one['name']} was started before that was written down: {saw}"
         if not one["alone"]:
             yield f"{one['name']} was started beside another attempt, or another database job"
 
@@ -177,7 +179,8 @@ def the_server_heard_no_end_taken_back(scene: Scene) -> Iterator[str]:
     for identifier, job in list(scene.server.site.jobs.items()):
         history = scene.server.history(identifier)
         ranks = [RANK.get(status, -1) for status in history]
-        if ranks != sorted(ranks) or any(status in FINAL for status in history[:-1]):
+        went_back = ranks != sorted(ranks) and job.job_request_id not in scene.withdrawn
+        if went_back or any(status in FINAL for status in history[:-1]):
             yield f"job-server heard of {job.action}: {history}"
 
 

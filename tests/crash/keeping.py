@@ -32,6 +32,7 @@ NAME = Path(sys.argv[1] if len(sys.argv) > 1 else "").name
 SPOOL = Path(sys.argv[1] if len(sys.argv) > 1 else "").parent.parent
 WITNESS = SPOOL.parent / "witness"
 HELD: list[int] = []
+LOOKS = 3
 
 
 def note(what: str, **more: Any) -> None:
@@ -41,18 +42,30 @@ def note(what: str, **more: Any) -> None:
     os.close(record)
 
 
-def told() -> bool:
-    """Does a request file in running/ name this very attempt?"""
+def untold() -> list[str]:
+    """What the request files say instead, if none names this very attempt.
+
+    A listing may miss what is renamed meanwhile, so nothing at all is looked for again."""
     _, _, job, attempt = NAME.split("-")
+    for _ in range(LOOKS):
+        seen = list(jobs(job))
+        if {f"{attempt} starting", f"{attempt} started"} & set(seen):
+            return []
+        if seen:
+            break
+    return seen or ["nothing"]
+
+
+def jobs(identifier: str) -> Iterator[str]:
+    """At which attempt a job is, and how far, by each of the files that tell of it."""
     for path in requests():
         try:
-            jobs = json.loads(path.read_bytes()).get("jobs", ())
+            found = json.loads(path.read_bytes()).get("jobs", ())
         except (FileNotFoundError, ValueError):  # has just ended, or is no request of ours
             continue
-        for one in jobs:
-            if one["identifier"] == job:
-                return bool(one["attempt"] == int(attempt) and one["phase"] == "starting")
-    return False
+        for one in found:
+            if one["identifier"] == identifier:
+                yield f"{one['attempt']} {one['phase']}"
 
 
 def requests() -> Iterator[Path]:
@@ -142,7 +155,7 @@ def main() -> None:
         def __init__(self, launch: dict[str, Any]) -> None:
             database = "database" in " ".join(launch["argv"])
             alone = is_alone(NAME.split("-")[2]), not database or is_alone("database")
-            note("start", told=told(), database=database, alone=all(alone))
+            note("start", untold=untold(), database=database, alone=all(alone))
             super().__init__(launch)
 
         def end(self, log: Any) -> None:

@@ -149,13 +149,15 @@ class Crowd:
         time.sleep(self.pause_s)
 
     def _person(self, chance: random.Random, zygote: Zygote) -> None:
-        """mv: out of the inbox and back, and what has ended into the inbox."""
+        """mv: out of the inbox and of running/, and back; and what has ended into the inbox."""
         time.sleep(chance.uniform(0.1, 1))
-        room = chance.choice(("inbox", "done"))
+        room = chance.choice(("inbox", "done", "running"))
         for path in self._names_in(room, chance)[:1]:
             away = self.place.folder / "witness" / "away" / f"{self.seen['moved']}-{path.name}"
             away.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
+                if room == "running":
+                    self.place.scene.withdrawn.add(path.stem)
                 path.rename(away)
                 time.sleep(chance.uniform(0, 0.3))
                 away.rename(self.place.spool / "inbox" / away.name)

@@ -49,7 +49,7 @@ def start_twice(scene: Scene) -> None:
 
 
 def start_before_it_is_told(scene: Scene) -> None:
-    witness(scene, name="another", told=False)
+    witness(scene, name="another", untold=["nothing"])
 
 
 def start_beside_another_attempt(scene: Scene) -> None:

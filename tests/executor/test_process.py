@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -79,9 +79,13 @@ def until_not_running(house: House, launch: Launch) -> None:
 
 
 def until_written(path: Path) -> None:
+    until(path.exists, f"{path.name} appears")
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + BOUND_S
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} does not appear"
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {BOUND_S} s: {what}"
         time.sleep(0.005)
 
 
@@ -220,6 +224,30 @@ def test_a_keeper_that_comes_late_leaves_alone_what_was_begun(tmp_path: Path) ->
     assert keep(tmp_path) == "begun"
     kept.KeptJob(tmp_path).wait(BOUND_S)
     assert keep(tmp_path) == "already"
+    assert (tmp_path / "words").read_text() == "word\n"
+
+
+def test_a_keeper_that_comes_after_its_name_was_given_up_begins_nothing(tmp_path: Path) -> None:
+    """Its runner was killed as it began, and the job was cancelled meanwhile."""
+    folder = tmp_path / "name"
+    folder.mkdir()
+    command = [sys.executable, "-I", "-S", str(kept.KEEPER), str(folder)]
+    late = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: os.readlink(f"/proc/{late.pid}/cwd") == str(folder), "it is in its folder")
+    kept.KeptJob(folder).forget()
+    _, said = late.communicate(description_of(tmp_path), timeout=BOUND_S)
+    assert (late.returncode, "FileNotFoundError" in said) == (1, True)
+    folder.mkdir()
+    (folder / kept.FORGOTTEN).touch()
+    assert keep(folder) == "already"
+    assert not (tmp_path / "words").exists()
+
+
+def test_a_name_that_was_given_up_half_way_can_be_begun(tmp_path: Path) -> None:
+    (tmp_path / kept.FORGOTTEN).touch()
+    job = kept.KeptJob(tmp_path)
+    job.begin(description_of(tmp_path), ())
+    job.wait(BOUND_S)
     assert (tmp_path / "words").read_text() == "word\n"
 
 

@@ -11,9 +11,8 @@ from spoolrunner.executor import Running
 from spoolrunner.executor.kept import KeptJob
 from tests.rig.engine import Engine
 from tests.site import WITHIN_S, Site
-from tests.system.test_crash_points import CHAIN, GATED, die_at
+from tests.system.test_crash_points import GATED, die_at
 
-DEAF = CHAIN.replace("FIRST", "trap true TERM; while true; do sleep 1; done")
 SLOW = """\
 version: "4.0"
 actions:
@@ -112,39 +111,6 @@ def test_the_folder_of_a_lost_job_is_kept_by_the_next_runner_too(site: Site) -> 
     (folder,) = (site.high / "volumes/kept").iterdir()
     assert (folder / "workspace/project.yaml").exists()
     assert list((site.high / "volumes").iterdir()) == [folder.parent]
-
-
-def test_what_was_withdrawn_goes_on_once_its_jobs_have_stopped(site: Site) -> None:
-    """Put back at once, while they still take their time."""
-    site.settings["STOP_GRACE"] = "2s"
-    site.drop(site.request(site.study({"project.yaml": DEAF}), "run_all", identifier="r1"))
-    site.start()
-    site.until(lambda: _started(site, "r1"))
-    aside = (site.spool / "running/r1.json").rename(site.folder / "r1.json")
-    (site.spool / "control/cancel/r1@second").touch()  # a change that was to be written
-    site.until(lambda: "by hand: withdrawn" in (site.folder / "runner.log").read_text())
-    site.drop(aside.read_bytes(), "back.json")
-    site.until(lambda: (site.spool / "running/r1.json").exists() and _started(site, "r1"))
-    site.until(lambda: site.active("r1")["jobs"][0]["attempt"] == 2 and _started(site, "r1"))
-    site.do("kill", "r1")
-    assert site.finished("r1")["jobs"][0]["status_code"] == "killed_by_admin"
-
-
-def test_what_is_withdrawn_as_its_attempt_is_noted_is_not_started(site: Site) -> None:
-    """Nothing tells of that attempt: the file that does lies with the person."""
-    deaf = CHAIN.replace("FIRST", "trap true TERM; echo I ran; sleep 1")
-    site.drop(site.request(site.study({"project.yaml": deaf}), "first", identifier="r1"))
-    runner = site.start(program="tests.system.withdrawing")
-    site.until(lambda: "by hand: withdrawn" in (site.folder / "runner.log").read_text())
-    site.until(lambda: list(site.high.glob("logs/*/*/logs.txt")))
-    runner.kill()
-    runner.wait()
-    (said,) = site.high.glob("logs/*/*/logs.txt")
-    assert "I ran" not in said.read_text()
-    (site.folder / "away/r1.json").rename(site.spool / "running/r1.json")
-    site.drain()
-    (job,) = site.finished("r1")["jobs"]
-    assert (job["status"], job["attempt"]) == ("succeeded", 1)
 
 
 def test_a_second_runner_stands_by_and_takes_over(site: Site) -> None:
