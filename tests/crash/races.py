@@ -48,6 +48,7 @@ ENDS = {"succeeded", "cancelled_by_user", "killed_by_admin", "dependency_failed"
 ANY_END = {"make": ENDS, "show": ENDS, "__error__": ENDS}
 WORKSPACES = 4
 SETTLED_WITHIN_S = 300.0
+SLOW_S = 0.7
 
 
 class Crowd:
@@ -209,6 +210,7 @@ def race(place: Place, for_s: float, seed: int, per_s: float) -> tuple[Counter[s
     place.scene.most_attempts = 20
     place.server.misbehave("500", "POST", times=None, chance=0.05)
     place.server.misbehave("close", "POST", times=None, chance=0.05, taken=True)
+    place.server.misbehave(slowly, "POST", times=None, chance=0.2)
     crowd = Crowd(place, for_s, seed, per_s)
     crowd.run()
     place.server.behave()
@@ -216,6 +218,12 @@ def race(place: Place, for_s: float, seed: int, per_s: float) -> tuple[Counter[s
     settle(place)
     crowd.seen["jobs started"] = sum(one["what"] == "start" for one in place.scene.witnessed())
     return crowd.seen, found + violations(place.scene, at_rest=True)
+
+
+def slowly(body: bytes) -> bytes:
+    """Meanwhile newer reports are written."""
+    time.sleep(SLOW_S)
+    return body
 
 
 def settle(place: Place) -> None:
