@@ -4,7 +4,7 @@ from tests.crash.life import living
 from tests.crash.points import rotating
 from tests.crash.races import race
 
-FOR_S = 15
+FOR_S = 60
 
 
 def test_everybody_at_once_loses_and_doubles_nothing() -> None:
