@@ -62,8 +62,11 @@ class Ground:
     def count(self, what: str, number: int = 1) -> None:
         self.looked[what] = self.looked.get(what, 0) + number
 
-    def unreadable(self, kind: str, path: Path, error: BadMachine) -> Finding:
-        """Of a file of ours: torn, or of a later version, which is left alone."""
+    def unreadable(self, kind: str, path: Path, error: BadMachine | OSError) -> Finding:
+        """Of a file of ours: torn; or of a later version, or kept from us by the disk, and that is
+        left alone: it may be as good as ever."""
+        if isinstance(error, OSError):
+            return Finding("unread_file", str(path), f"It can't be read: {error.strerror}.")
         what = said(path, error)
         if error.kind == NEWER:
             return Finding(NEWER, str(path), what)

@@ -16,8 +16,9 @@ from spoolrunner.check.kinds import Finding
 from spoolrunner.errors import BadMachine
 from spoolrunner.record import NEWER, from_json
 from spoolrunner.request import Request
-from spoolrunner.spool import registry, requestfile, requests
-from spoolrunner.spool.requests import RECENT, Ended, Whereabouts
+from spoolrunner.spool import recent, registry, requestfile, requests
+from spoolrunner.spool.recent import Ended
+from spoolrunner.spool.requests import Whereabouts
 from spoolrunner.spool.rooms import Rooms
 
 NEWEST = 200  # finished requests that are looked at by default
@@ -70,7 +71,7 @@ def _done(ground: Ground, path: Path) -> Iterator[Finding]:
     except FileNotFoundError:
         return  # moved away meanwhile
     except (BadMachine, OSError) as error:
-        yield ground.unreadable("torn_file", path, _ours(path, error))
+        yield ground.unreadable("torn_file", path, error)
         return
     day = requests.day_of(request)
     if request.identifier != path.stem:
@@ -81,10 +82,6 @@ def _done(ground: Ground, path: Path) -> Iterator[Finding]:
         yield Finding("wrong_name", str(path), what, partial(_to_its_day, ground, path, request))
     else:
         yield from _entered(ground, path, request)
-
-
-def _ours(path: Path, error: Exception) -> BadMachine:
-    return error if isinstance(error, BadMachine) else BadMachine(f"{path} can't be read: {error}.")
 
 
 def _to_its_day(ground: Ground, path: Path, request: Request) -> None:
@@ -130,6 +127,9 @@ def _index(ground: Ground) -> Iterator[Finding]:
 def _entry(ground: Ground, path: Path) -> Iterator[Finding]:
     try:
         where = from_json(path.read_bytes(), Whereabouts, str(path))
+    except OSError as error:
+        yield ground.unreadable("torn_file", path, error)
+        return
     except BadMachine as error:
         # Not moved: while it lies here, torn, its identifier can't be used again.
         kind = NEWER if error.kind == NEWER else "torn_file"
@@ -156,14 +156,14 @@ def _recent(ground: Ground) -> Iterator[Finding]:
 def _make_recent(rooms: Rooms) -> None:
     found = sorted(_newest(rooms), key=lambda one: one.completed_at or "", reverse=True)
     with files.Changes() as disk:
-        requests.write_recent(rooms, disk, [requests.ended(one) for one in found])
+        recent.make_anew(rooms, disk, found)
 
 
 def _newest(rooms: Rooms) -> list[Request]:
     """Whole days, because a day's files lie in no order."""
     found: list[Request] = []
     for folder in days(rooms):
-        if len(found) >= RECENT:
+        if len(found) >= recent.MOST:
             break
         for name in names(folder):
             with contextlib.suppress(BadMachine, OSError):

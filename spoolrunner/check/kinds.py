@@ -77,6 +77,11 @@ KINDS: dict[str, Kind] = {
         "a file of ours that is torn, or holds what none of ours does",
         "moves it to rejected/ with the reason",
     ),
+    "unread_file": Kind(
+        WRONG,
+        OPERATOR,
+        "a file of ours that can't be read: the disk fails, or it is somebody else's",
+    ),
     "wrong_name": Kind(
         WRONG,
         OPERATOR,

@@ -81,5 +81,5 @@ def _read(ground: Ground, path: Path, kind: type[object]) -> Iterator[Finding]:
         from_json(path.read_bytes(), kind, str(path))
     except FileNotFoundError:
         return
-    except BadMachine as error:
+    except (BadMachine, OSError) as error:
         yield ground.unreadable("torn_file", path, error)

@@ -4,6 +4,7 @@ The index is made from done/ and running/, the manifests from the index. What no
 is left out: then the action runs again, which is never wrong.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,10 +64,8 @@ def _of_workspace(ground: Ground, path: Path) -> list[Request]:
 def _finished(ground: Ground) -> Iterator[Request]:
     for folder in days(ground.rooms):
         for name in names(folder):
-            try:
+            with contextlib.suppress(BadMachine, FileNotFoundError):  # told by the look at done/
                 yield requestfile.read(folder / name)
-            except (BadMachine, OSError):
-                continue  # told by the look at done/
 
 
 def _identity(request: Request) -> WorkspaceIndex:

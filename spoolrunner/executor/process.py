@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from spoolrunner import files
-from spoolrunner.errors import Refused
+from spoolrunner.errors import Refused, TryLater
 from spoolrunner.executor import (
+    Absent,
     Launch,
     Limits,
     Look,
@@ -67,6 +68,7 @@ class ProcessExecutor:
                 kind="cannot_enforce",
                 hint="Use EXECUTOR=docker, or see `spoolrunner check` for what this machine lacks.",
             )
+        self._check_is_there()
         files.make_folder(self._folder / launch.name)
         job = self._job(launch.name)
         if job.started is None:
@@ -75,7 +77,10 @@ class ProcessExecutor:
                 job.begin(json.dumps(self._description(launch, argv)), descriptors)
 
     def look(self, name: str) -> Look:
-        return self._job(name).look()
+        found = self._job(name).look()
+        if isinstance(found, Absent):
+            self._check_is_there()
+        return found
 
     def wait(self, name: str, timeout_s: float) -> None:
         self._job(name).wait(timeout_s)
@@ -119,6 +124,7 @@ class ProcessExecutor:
                     self.wait(name, FOLLOW_S)
 
     def clear(self, name: str) -> None:
+        self._check_is_there()
         if (self._folder / name).exists():
             self.stop(name, 0)
             self._job(name).forget()
@@ -149,6 +155,12 @@ class ProcessExecutor:
             "A job can take more CPUs than its share if it wants to.": "cpu" in can,
         }
         return [sentence for sentence, holds in told.items() if not holds]
+
+    def _check_is_there(self) -> None:
+        """Raises TryLater. A disk that is away must not look like jobs that are gone: those would
+        be started again."""
+        if not self._folder.is_dir():
+            raise TryLater("The spool is away.", kind="spool_away", detail=str(self._folder))
 
     def _job(self, name: str) -> KeptJob:
         return KeptJob(self._folder / name)

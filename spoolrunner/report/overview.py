@@ -15,10 +15,10 @@ from pathlib import Path
 from spoolrunner import lock
 from spoolrunner.record import Record
 from spoolrunner.request import Status
-from spoolrunner.spool import board, find, flags, outbox, requests
+from spoolrunner.spool import board, find, flags, outbox, recent
 from spoolrunner.spool.board import ActiveJob, Board
 from spoolrunner.spool.inbox import Inbox, Patience, waiting
-from spoolrunner.spool.requests import Ended
+from spoolrunner.spool.recent import Ended
 from spoolrunner.spool.rooms import Rooms
 
 MOST_REJECTED = 3
@@ -147,7 +147,7 @@ def _jobs(rooms: Rooms, shown: Board | None) -> list[ActiveJob]:
 
 def _recent(rooms: Rooms, shown: Board | None) -> list[Ended]:
     try:
-        return requests.recent(rooms)
+        return recent.read(rooms)
     except PermissionError:
         return shown.recent if shown else []
 

@@ -15,7 +15,7 @@ from spoolrunner.figures import size_words, took_words, used_words
 from spoolrunner.report.overview import Overview
 from spoolrunner.request import Job, Request
 from spoolrunner.spool.board import ActiveJob
-from spoolrunner.spool.requests import Ended
+from spoolrunner.spool.recent import Ended
 
 COLOURS = {"running": "cyan", "succeeded": "green", "failed": "red", "pending": "yellow"}
 MOST_RECENT = 8

@@ -12,7 +12,7 @@ from spoolrunner.runner import clock
 from spoolrunner.runner.book import Book
 from spoolrunner.runner.headways import Headways
 from spoolrunner.runner.metrics import Metrics
-from spoolrunner.spool import board, requests
+from spoolrunner.spool import board, recent
 from spoolrunner.spool.board import Board
 from spoolrunner.spool.rooms import Rooms
 
@@ -76,7 +76,7 @@ class Heart:
             drained_at=drained_at,
             inbox=inbox,
             jobs=jobs,
-            recent=requests.recent(self._rooms),
+            recent=recent.read(self._rooms),
         )
 
     def _show(self, inbox: int, drained_at: str = "") -> None:

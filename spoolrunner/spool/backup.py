@@ -9,9 +9,11 @@ above it; and the audit last of all, so that nothing restored lacks its line.
 
 import errno
 import io
+import logging
 import os
 import tarfile
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -28,6 +30,8 @@ THEN = ("index", "outbox", "rejected", "control", "workspaces")
 NOTED = ("running", "workspaces")  # whose files may have notes beside them
 LAST = (MARKER, "recent.json", ".locks/sequence")
 
+
+log = logging.getLogger(__name__)
 
 PASSED_OVER = (errno.ENOENT, errno.ELOOP, errno.EINVAL)  # gone, a link, not a regular file
 
@@ -47,8 +51,12 @@ class Backup:
         first = {name: data for room in FIRST for name, data in self._read(room)}
         with files.Changes() as disk:
             disk.fill(target, lambda out: self._fill(out, first))
-        with tarfile.open(target, "r:gz") as whole:
-            found = dict(self._seen(whole))
+        try:
+            with tarfile.open(target, "r:gz") as whole:
+                found = dict(self._seen(whole))
+        except (tarfile.TarError, zlib.error, EOFError) as error:  # also of a disk that fails
+            found = {}
+            log.warning("%s can't be read back: %s", target, error)
         if found != self._written:
             raise BadMachine(f"{target} is not what was written.", kind="bad_backup")
         return len(found)

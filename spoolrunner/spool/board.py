@@ -12,7 +12,7 @@ from spoolrunner import files, lock
 from spoolrunner.errors import BadMachine
 from spoolrunner.record import Record, from_json, to_json
 from spoolrunner.request import Job, Request, Status
-from spoolrunner.spool.requests import Ended
+from spoolrunner.spool.recent import Ended
 from spoolrunner.spool.rooms import Rooms
 
 MODE = 0o640

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from spoolrunner.errors import BadMachine
 from spoolrunner.request import IDENTIFIER, Job, Request
-from spoolrunner.spool import requestfile, requests
+from spoolrunner.spool import recent, requestfile
 from spoolrunner.spool.requests import Requests
 from spoolrunner.spool.rooms import Rooms
 
@@ -45,7 +45,7 @@ def any_request(rooms: Rooms, part: str) -> list[Meant]:
         return [Meant(exact)]
     # By identifier: one may be finished between the two looks.
     found = {one.identifier: one for one in all_active(rooms) if any(_meant(one, part))}
-    for ended in requests.recent(rooms):
+    for ended in recent.read(rooms):
         done = store.read_done(ended.identifier)
         if done and any(_meant(done, part)):
             found[done.identifier] = done

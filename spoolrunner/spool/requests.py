@@ -2,7 +2,7 @@
 
 What happens to the jobs of a large one is noted beside it, in running/ID.notes (notebook.py), and
 folded in before it is finished. Only the mover calls what writes here. History is never scanned:
-index/HH/ID says which day a finished request lies in, recent.json holds the last that ended.
+index/HH/ID says which day a finished request lies in.
 """
 
 import hashlib
@@ -15,28 +15,16 @@ from spoolrunner.errors import BadMachine, BadRequest
 from spoolrunner.notebook import Notebook, notes_of
 from spoolrunner.record import NEWER, Record, from_json, to_json
 from spoolrunner.request import Job, Request
+from spoolrunner.spool import recent
 from spoolrunner.spool.requestfile import noted, read, with_notes
 from spoolrunner.spool.rooms import Rooms
 
 FORMAT = 1  # of an entry of index/
-RECENT = 50
 SEQUENCE, SEQUENCES_RESERVED = "sequence", 1000
 
 CHANGED_BY_HAND = BadRequest(
     "It was changed by hand while it was active, so its jobs were stopped.", kind="changed_by_hand"
 )
-
-
-class Ended(Record, kw_only=True):
-    """A line of recent.json: enough for `status`."""
-
-    identifier: str
-    workspace: str
-    status: str
-    message: str
-    jobs: int
-    failed: int
-    completed_at: str
 
 
 class Whereabouts(Record, kw_only=True):
@@ -133,8 +121,7 @@ class Requests:
                 disk.move(self.path(request.identifier), target)
                 self.forget(request)
         with files.Changes() as disk:
-            newest = [ended(request) for request in reversed(requests)]
-            write_recent(self._rooms, disk, [*newest, *recent(self._rooms)])
+            recent.add(self._rooms, disk, requests)
 
     def _fold(self, disk: files.Changes, request: Request) -> None:
         """What lies in done/ is whole. A person's hand is left for whoever looks next."""
@@ -167,8 +154,12 @@ class Requests:
         return read_done(self._rooms, identifier)
 
     def is_gone(self, request: Request) -> bool:
-        """Has a person taken the file of an active request away?"""
-        return not os.path.lexists(self.path(request.identifier))
+        """Has a person taken the file of an active request away? Raises OSError if the room is gone
+        too: then it is the disk that went."""
+        if os.path.lexists(self.path(request.identifier)):
+            return False
+        os.stat(self._rooms.running)
+        return True
 
     def paths(self, request: Request) -> list[Path]:
         """Its file in running/ and, if there are any, its notes."""
@@ -204,7 +195,10 @@ class Requests:
 
     def _by_hand(self, identifier: str) -> bool:
         known = self._notebooks.get(identifier)
-        return known is not None and not known.untouched
+        if known is None or known.untouched:
+            return False
+        os.stat(self._rooms.running)
+        return True
 
     def _note_whereabouts(self, disk: files.Changes, request: Request) -> None:
         files.make_folder(self._rooms.done / day_of(request))
@@ -270,31 +264,5 @@ def _differ(first: Path, second: Path) -> bool:
         return False
 
 
-def recent(rooms: Rooms) -> list[Ended]:
-    """The last that ended, newest first. For display only: a torn file counts as empty."""
-    try:
-        return from_json(rooms.recent.read_bytes(), list[Ended], str(rooms.recent))
-    except (FileNotFoundError, BadMachine):
-        return []
-
-
-def write_recent(rooms: Rooms, disk: files.Changes, newest_first: list[Ended]) -> None:
-    disk.write(rooms.recent, to_json(newest_first[:RECENT]))
-
-
 def day_of(request: Request) -> str:
     return (request.completed_at or request.created_at)[:10]
-
-
-def ended(request: Request) -> Ended:
-    """Its line of recent.json."""
-    failed = [job for job in request.jobs if job.status == "failed"]
-    return Ended(
-        identifier=request.identifier,
-        workspace=request.workspace.name,
-        status=request.status,
-        message=failed[0].status_message if failed else "",
-        jobs=len(request.jobs),
-        failed=len(failed),
-        completed_at=request.completed_at or "",
-    )

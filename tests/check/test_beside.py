@@ -172,6 +172,7 @@ UNPROVOKED = {
     "stray_draft",  # tested above
     "job_without_container",
     "newer_format",
+    "unread_file",
     "missing_room",
     # need another machine: a network filesystem, a used-up limit of inotify, an old engine
     *("bad_filesystem", "no_events", "weak_executor", "image_missing"),

@@ -8,6 +8,7 @@ import os
 import random
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,32 @@ def test_a_link_in_the_mirror_that_leads_nowhere_is_told(copied: NewCopy) -> Non
     (mirror / "opensafely/study.git").symlink_to("nowhere")
     site.settings["GIT_MIRROR_DIR"] = str(mirror)
     assert site.kinds() == {"open_mirror"}
+
+
+def test_a_finished_request_that_the_disk_does_not_give_is_told_and_left_alone(
+    copied: NewCopy,
+) -> None:
+    """It may be read again tomorrow: a bad sector is no torn file."""
+    site = copied()
+    path = min(site.spool.glob("done/*/*.json"))
+    told = site.try_to("check", "--repair", "--json", inside=failing(path))
+    found = [one for one in json.loads(told.stdout)["findings"] if one["where"] == str(path)]
+    assert [one["kind"] for one in found] == ["unread_file"]
+    assert path.exists()
+    assert site.kinds(*DEEP) == set()
+
+
+def test_while_the_disk_does_not_give_an_active_request_nothing_is_repaired(
+    copied: NewCopy,
+) -> None:
+    """What seems to be nobody's may be its."""
+    site = copied()
+    path = min(site.spool.glob("running/*.json"))
+    told = site.try_to("check", "--repair", inside=failing(path))
+    assert (told.returncode, str(path) in told.stderr) == (4, True)
+    assert site.kinds(*DEEP) == set()
+
+
+def failing(path: Path) -> tuple[str, ...]:
+    """A program inside this gets EIO whenever it opens this file."""
+    return ("strace", "-qq", "-o", "/dev/null", "-P", str(path), "-e", "inject=openat:error=EIO")

@@ -10,7 +10,7 @@ from spoolrunner.report.load import Load
 from spoolrunner.report.overview import Counts, Disk, Flags, Overview, Runner
 from spoolrunner.report.watched import Watched, brief, watched_sheet
 from spoolrunner.spool.board import ActiveJob
-from spoolrunner.spool.requests import Ended
+from spoolrunner.spool.recent import Ended
 
 SCREENS = [(40, 24), (60, 24), (80, 24), (120, 24), (200, 50)]
 

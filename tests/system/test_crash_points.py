@@ -48,8 +48,8 @@ STEPS = [
     "runner.results:Results.put_away",
     "spool.requests:Requests.finish",
     "spool.requests:Requests.done_path",
-    "spool.requests:ended",
-    "spool.requests:recent",
+    "spool.recent:add",
+    "spool.recent:read",
 ]
 
 

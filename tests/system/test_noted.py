@@ -32,7 +32,7 @@ STEPS = [
     "workspace.ledger:Ledger.fold",
     "runner.folding:Folding._done",
     "spool.requests:Requests._note_whereabouts",
-    "spool.requests:ended",
+    "spool.recent:add",
 ]
 
 

@@ -88,6 +88,19 @@ def test_nothing_starts_beside_what_a_killed_runner_left_of_a_withdrawn_request(
     site.until(lambda: _started(site, "r2"))
 
 
+def test_a_disk_that_is_away_for_a_while_withdraws_nothing(site: Site) -> None:
+    site.drop(site.request(site.study({"project.yaml": GATED}), "first", identifier="r1"))
+    site.start()
+    site.until(lambda: _started(site, "r1"))
+    away = site.spool.rename(site.folder / "away")
+    site.until(lambda: "the disk fails" in (site.folder / "runner.log").read_text())
+    away.rename(site.spool)
+    site.let_go()
+    (job,) = site.finished("r1")["jobs"]
+    assert (job["status"], job["attempt"]) == ("succeeded", 1)
+    assert "by hand: withdrawn" not in (site.folder / "runner.log").read_text()
+
+
 def _take_away(site: Site, identifier: str) -> Path:
     return (site.spool / f"running/{identifier}.json").rename(site.folder / f"{identifier}.json")
 
