@@ -80,6 +80,14 @@ def test_a_workspace_with_an_active_request_stays(made: Site) -> None:
     assert not list((made.high / "archives").glob(".ws*"))
 
 
+def test_a_backup_that_the_disk_does_not_give_back_is_none(made: Site) -> None:
+    target = made.folder / "backup.tar.gz"
+    failing = ("strace", "-qq", "-o", "/dev/null", "-P", str(target))
+    inject = ("-e", "inject=read:error=EIO")
+    done = made.try_to("backup", str(target), inside=(*failing, *inject))
+    assert (done.returncode, "[bad_backup, exit 4]" in done.stderr) == (4, True)
+
+
 def test_a_backup_taken_while_jobs_run_is_whole_and_runs_nothing_again(
     made: Site, new_site: NewSite
 ) -> None:
