@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 RESTARTED = "executor_restarted"
+UNPREPARED = "unprepared"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Exit:
     """It has ended and nothing of it runs any more.
 
     status: exit status, 128 + signal if a signal ended it. reason: "", "out_of_memory", or
-    RESTARTED: not the job's own end, the executor's restart took it along.
+    RESTARTED: not the job's own end, the executor's restart took it along; or UNPREPARED: the
+    executor failed before anything of the job ran.
     started_at, finished_at: ISO 8601 UTC with Z, by the executor's clock.
     """
 

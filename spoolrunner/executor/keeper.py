@@ -33,6 +33,7 @@ FORMAT = 1  # of `started` and `status`; kept.py reads them, of a later version 
 PR_SET_CHILD_SUBREAPER = 36
 FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE = 1, 2
 CANNOT_PREPARE = 125  # as docker has it
+SANDBOX_FAILED = 1
 CHUNK_BYTES = 65536
 RETRY_S = 1.0
 
@@ -90,7 +91,8 @@ def keep(launch: dict[str, Any]) -> None:
     close_standard()
     job.watch(alarm, log)
     job.end(log)
-    ended = {"status": job.status, "reason": out_of_memory(launch["oom_events"])}
+    reason = unprepared(job.status, launch["sandbox"]) or out_of_memory(launch["oom_events"])
+    ended = {"status": job.status, "reason": reason}
     times = {"started_at": started_at, "finished_at": now(), "image_id": launch["image_id"]}
     # a runner of before an upgrade, still alive, does not name the group's peak
     said = {"format": FORMAT, **ended, **times, "used": used(launch.get("memory_peak", ""))}
@@ -283,6 +285,12 @@ def close_standard() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.close(null)
+
+
+def unprepared(status: int | None, sandbox: list[int]) -> str:
+    """The sandbox failed, so there was no job. (Of a killed one it does not tell either.)"""
+    told = all(b"exit-code" in os.pread(descriptor, CHUNK_BYTES, 0) for descriptor in sandbox)
+    return "unprepared" if status in (SANDBOX_FAILED, CANNOT_PREPARE) and not told else ""
 
 
 def out_of_memory(events: str) -> str:

@@ -74,7 +74,8 @@ class ProcessExecutor:
         if job.started is None:
             with contextlib.ExitStack() as memory:
                 argv, descriptors = self._wrapped(launch, argv, memory)
-                job.begin(json.dumps(self._description(launch, argv)), descriptors)
+                told = self._description(launch, argv) | {"sandbox": descriptors[:1]}
+                job.begin(json.dumps(told), descriptors)
 
     def look(self, name: str) -> Look:
         found = self._job(name).look()
@@ -181,7 +182,8 @@ class ProcessExecutor:
     def _wrapped(
         self, launch: Launch, argv: Sequence[str], memory: contextlib.ExitStack
     ) -> tuple[list[str], list[int]]:
-        """The command within the sandbox, and the open descriptors that it mentions."""
+        """The command within the sandbox, and the open descriptors that it mentions: first, if
+        there is a sandbox, the one into which that tells how the command ended."""
         if not self._sandbox.usable:
             return become(launch.user, argv), []
         uid, gid = launch.user
@@ -189,9 +191,10 @@ class ProcessExecutor:
             "/etc/passwd": _in_memory(f"job:x:{uid}:{gid}::/tmp:/bin/sh\n", memory),
             "/etc/group": _in_memory(f"job:x:{gid}:\n", memory),
         }
-        words = self._sandbox.options(launch.folder, made_up)
+        said = _in_memory("", memory)
+        words = self._sandbox.options(launch.folder, made_up, said)
         options = _in_memory("".join(f"{word}\0" for word in words), memory)
-        return self._sandbox.argv(options, launch.user, argv), [options, *made_up.values()]
+        return self._sandbox.argv(options, launch.user, argv), [said, options, *made_up.values()]
 
     def _description(self, launch: Launch, argv: list[str]) -> dict[str, Any]:
         """All that the keeper is told, secrets in the environment included."""

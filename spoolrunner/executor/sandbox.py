@@ -51,7 +51,7 @@ class Sandbox:
             return False
         user = (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         nothing = [sys.executable, "-I", "-S", "-c", ""]
-        options = self.options(Path("/usr"), {})
+        options = self.options(Path("/usr"), {}, said=1)
         command = [self._bubblewrap, *options, "--", *become(user, nothing)]
         try:
             done = subprocess.run(
@@ -65,8 +65,10 @@ class Sandbox:
         """options: the descriptor to read them from. Jobs can see this line: no path is in it."""
         return [str(self._bubblewrap), "--args", str(options), "--", *become(user, command)]
 
-    def options(self, folder: Path, made_up: Mapping[str, int]) -> list[str]:
+    def options(self, folder: Path, made_up: Mapping[str, int], said: int) -> list[str]:
         """folder: becomes /workspace. made_up: path inside -> descriptor its content is read from.
+        said: a descriptor for what bubblewrap tells, at last how the command ended, if there was
+        one: where the sandbox could not be made there is none (bwrap(1), --json-status-fd).
 
         The order counts: what is mounted later lies over what was mounted earlier.
         """
@@ -79,6 +81,7 @@ class Sandbox:
             *(word for path, source in made_up.items() for word in _make_up(path, source)),
             *("--bind", str(folder), WORKSPACE, "--chdir", WORKSPACE),
             *("--remount-ro", "/", "--die-with-parent", "--new-session"),
+            *("--json-status-fd", str(said)),
         ]
 
     def _visible(self) -> list[Path]:

@@ -6,7 +6,7 @@ it is, and how far it got, is in the request file; that it was begun is noted be
 
 from spoolrunner.audit import Start
 from spoolrunner.errors import Refused
-from spoolrunner.executor import RESTARTED, Absent, Executor, Exit, Running
+from spoolrunner.executor import RESTARTED, UNPREPARED, Absent, Executor, Exit, Running
 from spoolrunner.request import Job, Phase, attempt_name
 from spoolrunner.runner import clock, launch
 from spoolrunner.runner.diary import Diary
@@ -116,7 +116,7 @@ class Attempt:
                 meter.look(self.executor, self.name)
                 again_s = min(quotas.look_again_s(), meter.look_again_s)
                 self.executor.wait(self.name, again_s)
-        if isinstance(look, Absent) or self.interrupted:
+        if isinstance(look, Absent) or look.reason == UNPREPARED or self.interrupted:
             return None
         self._cut_short = self._is_cut_short(look)
         return None if self._cut_short else End(look, self._cause(look), meter)

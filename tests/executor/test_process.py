@@ -21,8 +21,18 @@ import pytest
 
 import spoolrunner
 from spoolrunner.errors import Refused
-from spoolrunner.executor import Absent, Exit, Launch, Limits, Running, joblog, kept
+from spoolrunner.executor import (
+    UNPREPARED,
+    Absent,
+    Exit,
+    Launch,
+    Limits,
+    Running,
+    joblog,
+    kept,
+)
 from spoolrunner.executor.images import LocalImages
+from spoolrunner.executor.keeper import CANNOT_PREPARE
 from spoolrunner.executor.process import ProcessExecutor
 from tests.executor.conftest import AS_ROOT, BOUND_S, House, process_house
 from tests.rig import images
@@ -171,6 +181,41 @@ def test_the_keeper_knows_no_secret_by_its_environment_and_needs_no_library(hous
     assert os.getsid(keeper) != os.getsid(0)
 
 
+def test_a_job_that_could_not_be_prepared_has_no_end_of_its_own(sandboxed: House) -> None:
+    lost = sandboxed.launch("true")
+    lost.folder.rmdir()
+    failed = sandboxed.run(lost)
+    assert (failed.status, failed.reason) == (CANNOT_PREPARE, UNPREPARED)
+    own = sandboxed.run(sandboxed.launch("sh", "-c", f"exit {CANNOT_PREPARE}", number=2))
+    assert (own.status, own.reason) == (CANNOT_PREPARE, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"), [('{ "child-pid": 7 }\n', UNPREPARED), ('{ "exit-code": 1 }\n', "")]
+)
+def test_a_sandbox_that_fails_is_told_from_the_jobs_own_end(
+    tmp_path: Path, said: str, reason: str
+) -> None:
+    """Both end with 1."""
+    told = os.memfd_create("told")
+    os.write(told, said.encode())
+    description = json.loads(description_of(tmp_path))
+    description |= {"argv": ["/bin/sh", "-c", "exit 1"], "sandbox": [told]}
+    job = kept.KeptJob(tmp_path)
+    job.begin(json.dumps(description), (told,))
+    os.close(told)
+    job.wait(BOUND_S)
+    ended = job.look()
+    assert isinstance(ended, Exit)
+    assert (ended.status, ended.reason) == (1, reason)
+
+
+def test_a_job_is_given_no_descriptor_of_ours(house: House) -> None:
+    launch = house.launch("sh", "-c", "for each in /proc/self/fd/*; do readlink $each; done; true")
+    assert house.run(launch).status == 0
+    assert "memfd" not in house.said(launch)
+
+
 def test_no_zombie_is_left_to_the_runner(house: House) -> None:
     house.run(house.launch("true"))
     with contextlib.suppress(ChildProcessError):  # no child at all, as is right
@@ -181,7 +226,7 @@ def description_of(folder: Path) -> str:
     """Of a job that writes one word."""
     nothing: dict[str, Any] = {"environment": {}, "owner": None, "rlimits": {}, "cpus": []}
     nothing |= {"layers": 0, "image_id": "", "log_bytes": 0, "join": []}
-    nothing |= {"oom_events": "", "pids_max": ""}
+    nothing |= {"oom_events": "", "pids_max": "", "sandbox": []}
     script = ["/bin/sh", "-c", "echo word >> words"]
     more = {"argv": script, "cwd": str(folder), "log": str(folder / "log")}
     return json.dumps(nothing | more)

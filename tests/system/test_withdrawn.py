@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.site import Site
-from tests.system.test_crash_points import CHAIN, GATED
+from tests.system.test_crash_points import CHAIN, GATE, GATED
 
 DEAF = CHAIN.replace("FIRST", "trap true TERM; while true; do sleep 1; done")
 
@@ -89,9 +89,10 @@ def test_nothing_starts_beside_what_a_killed_runner_left_of_a_withdrawn_request(
 
 
 def test_a_disk_that_is_away_for_a_while_withdraws_nothing(site: Site) -> None:
-    site.drop(site.request(site.study({"project.yaml": GATED}), "first", identifier="r1"))
+    begun = GATED.replace(GATE, f"touch begun; {GATE}")
+    site.drop(site.request(site.study({"project.yaml": begun}), "first", identifier="r1"))
     site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: list(site.high.glob("volumes/*/workspace/begun")))
     away = site.spool.rename(site.folder / "away")
     site.until(lambda: "the disk fails" in (site.folder / "runner.log").read_text())
     away.rename(site.spool)
