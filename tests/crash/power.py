@@ -187,13 +187,15 @@ class Share:
                 found[cut.step] += 1
                 if found.total() % self.every == self.offset:
                     results.append(try_one(life, cut, bring_about))
-                    _show(results[-1])
+                    _show(results[-1], len(results))
                     if self.first and results[-1].violations:
                         return found, results
         return found, results
 
 
-def _show(result: Result) -> None:
+def _show(result: Result, tried: int) -> None:
+    if tried % 500 == 0:
+        print(f"{tried} tried", file=sys.stderr, flush=True)
     if result.violations:
         print(f"VIOLATED at {result.cut}", *result.violations, sep="\n    ", flush=True)
 
