@@ -51,7 +51,7 @@ ALLOWED = {"record": {"threading"}}
 MOST_LINES_OF_A_FILE = 300
 MOST_LINES_OF_A_FUNCTION = 30
 # A program of its own that can import nothing of ours: splitting it would only hide that.
-LONGER = {"keeper.py": 345}
+LONGER = {"keeper.py": 360}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 each_module = pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class DockerExecutor:
     def names(self) -> list[str]:
         with self._engine() as engine:
             ours = engine.containers(all=True, filters={"label": f"{LABEL}={self._spool8}"})
-        return sorted(name.lstrip("/") for about in ours for name in about["Names"])
+        return sorted(name.lstrip("/") for about in ours for name in about["Names"] or ())
 
     def image_id(self, image: str) -> str:
         found = self.images.find(image)

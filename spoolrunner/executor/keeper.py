@@ -47,7 +47,7 @@ def main() -> None:
     # An open-file-description lock: unlike flock others can test it without taking it for a
     # moment, which would turn away a keeper that starts just then.
     lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not take(lock) or os.path.exists("started") or os.path.exists("forgotten"):
+    if not take(lock) or not is_ours(lock):
         sys.stdout.write("already")
     elif os.fork() == 0:  # the runner waits for the first process only: there is no zombie to reap
         guard(launch)
@@ -58,6 +58,13 @@ def take(lock: int) -> bool:
     with contextlib.suppress(BlockingIOError):
         return bool(fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole_file))
     return False
+
+
+def is_ours(lock: int) -> bool:
+    """Nobody has begun this name, or given it up: last of all that unlinks the lock's file."""
+    if os.path.exists("started") or os.path.exists("forgotten"):
+        return False
+    return os.path.exists("lock") and os.path.samestat(os.fstat(lock), os.stat("lock"))
 
 
 def guard(launch: dict[str, Any]) -> None:

@@ -151,9 +151,9 @@ class KeptJob:
             files.write_unflushed(self._folder / FORGOTTEN, b"", files.PRIVATE_FILE)
             if self._held():
                 raise TryLater("A job begins while it is cleared away.", kind="does_not_end")
-        with files.Changes() as disk:
-            for name in (".started", ".status", "status", "lock", "started", FORGOTTEN):
-                disk.remove(self._folder / name)
+        for name in (".started", ".status", "status", "lock", "started", FORGOTTEN):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._folder / name)
         os.rmdir(self._folder)
         files.sync_folder(self._folder.parent)
 

@@ -131,7 +131,7 @@ class Book:
         self._change_of(request).whole = True
 
     def _change_of(self, request: Request) -> _Change:
-        if request.identifier not in self.requests:
+        if self.requests.get(request.identifier) is not request:
             return _Change(request)  # nobody's any more: it is not written
         return self._dirty.setdefault(request.identifier, _Change(request))
 

@@ -116,6 +116,7 @@ class Diary:
         self.note(
             event,
             phase=Phase.ENDED,
+            interrupted=None,
             status=outcome.status,
             status_code=outcome.status_code,
             status_message=outcome.status_message,

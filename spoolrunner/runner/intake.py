@@ -95,7 +95,9 @@ class Intake:
     def _save(self, new: list[Request]) -> None:
         self._book.audit(list(self._events.values()))
         self._events.clear()
-        self._book.store.save([*new, *self._taken.grown])
+        grown = self._taken.grown  # of an earlier round, too, in which the disk failed
+        grown[:] = [one for one in grown if self._book.find(one.identifier) is one]
+        self._book.store.save([*new, *grown])
         for request in new:
             self._book.add(request)
             log.info("request=%s accepted workspace=%s", request.identifier, request.workspace.name)

@@ -18,7 +18,7 @@ from spoolrunner.request import (
     job_identifier,
     reference_of,
 )
-from spoolrunner.runner import clock
+from spoolrunner.runner import clock, quotas
 from spoolrunner.runner.reading import Command
 
 log = logging.getLogger(__name__)
@@ -103,9 +103,9 @@ def cancels(request: Request, action: str) -> bool:
 def take_turns_back(request: Request) -> None:
     """Of a request that a person took away and put back: its jobs were stopped meanwhile, or may
     have been, and their turns given to others. What still runs of one is stopped by its line, and
-    what had been collected of one is published."""
+    what had been collected of one is published; one at a limit has come to its end."""
     for job in request.jobs:
-        if job.status is Status.RUNNING:
+        if job.status is Status.RUNNING and job.status_code not in quotas.CODES:
             job.interrupted = Code.WAITING_ON_NEW_TASK
 
 

@@ -25,6 +25,7 @@ from spoolrunner.runner.surroundings import Surroundings
 RETRY_S = (1.0, 5.0, 15.0, 60.0)
 HOLD_S = 10.0
 MOST_TRIES = 5
+CANCELS = (Code.CANCELLED_BY_USER, Code.KILLED_BY_ADMIN)
 
 
 class Line:
@@ -121,12 +122,19 @@ class Line:
         return isinstance(error, OSError) and tries < most
 
     def _walk(self) -> None:
-        outcome = self._results.stored(self.name) or self._execute()
+        outcome = self._stored() or self._execute()
         if outcome is None:
             return
         self._diary.publishing(outcome)
         self._results.publish(self.name, outcome)
         self._diary.ended(outcome)
+
+    def _stored(self) -> Outcome | None:
+        """What its request was withdrawn with, and did not come to be noted, is void now that it
+        was put back."""
+        outcome = self._results.stored(self.name)
+        void = outcome and outcome.status_code in CANCELS and not self.job.cancel
+        return None if void else outcome
 
     def _tidy(self) -> None:
         """The request file tells of the end now: nothing here may change what the job came to."""

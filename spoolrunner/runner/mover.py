@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 10.0  # events get lost
 LOOK_S = 5.0  # for request files that a person took away
 TROUBLE_S = 5.0
+NOT_CLEARED = "Waiting until what an earlier runner may have left is cleared away."
 SETTLING = (Why.WRITTEN, Why.FRESH)
 
 
@@ -209,7 +210,11 @@ class Mover:
         self._unrun.add(request, job)
 
     def _next(self, now: Flags) -> list[tuple[Request, Job]]:
-        return self._turns.take(now, self._lines.all()) if self._sweep.all_counted else []
+        if self._sweep.all_counted:
+            return self._turns.take(now, self._lines.all())
+        if why := self._sweep.stuck:
+            self._turns.hold(Code.WAITING_ON_NEW_TASK, f"{NOT_CLEARED} {why}")
+        return []
 
     def _start(self, request: Request, job: Job) -> None:
         self._waiting.started(request, job)
@@ -271,7 +276,8 @@ class Mover:
         settling = any(one.wait in SETTLING for one in self._left)
         jobs = self._lines.all() or self._book.ended or self._unrun.requests() or self._folding.busy
         threads = self._planner.busy or self._sweep.busy
-        return not (jobs or threads or settling or self._turns.could_start())
+        could_start = not self._sweep.stuck and self._turns.could_start()
+        return not (jobs or threads or settling or could_start)
 
     def _next_due_s(self) -> float:
         again = (one.again_s for one in self._left if one.again_s is not None)

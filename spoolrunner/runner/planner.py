@@ -96,8 +96,11 @@ class Planner:
     def _tell(self, request: Request, change: Callable[[], None]) -> None:
         def both() -> None:
             self._reading.discard(request.identifier)
-            if request.identifier in self._book.requests:
+            now = self._book.requests.get(request.identifier)
+            if now is request:
                 change()
+            elif now and not now.expanded:  # another that came under its name meanwhile
+                self.read(now)
 
         try:
             self._book.tell(both)

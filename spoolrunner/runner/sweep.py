@@ -8,15 +8,18 @@ In a thread, at start. Whether somebody is at a job is asked of the mover, one b
 
 import contextlib
 import logging
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from spoolrunner import files
-from spoolrunner.errors import SpoolrunnerError
+from spoolrunner.errors import SpoolrunnerError, TryLater
 from spoolrunner.manifest import Journal
 from spoolrunner.request import Job, Request
 from spoolrunner.runner import orphans
+from spoolrunner.runner.book import Stopping
 from spoolrunner.runner.house import House
 from spoolrunner.runner.results import is_kept
 from spoolrunner.spool import drafts
@@ -25,6 +28,8 @@ from spoolrunner.workspace import unfinished
 log = logging.getLogger(__name__)
 
 SWEPT = ".swept"
+RETRY_S = 5.0
+TROUBLE = "The server has trouble."
 
 
 @dataclass(frozen=True)
@@ -40,44 +45,74 @@ class Leftover:
 
 class Sweep:
     """busy: not done yet. A drain waits for it: else cron would leave dead jobs' files for ever.
-    all_counted: no container is left that no request tells of. Before that nothing is started: a
-    request may have been withdrawn, its runner killed, and the limits hold for its jobs too."""
+    all_counted: no container is left that no request tells of, nor a folder that another attempt
+    would find under its name. Before that nothing is started: a request may have been withdrawn and
+    its runner killed, and the limits hold for its jobs too. stuck: why that can't be done now,
+    in public words; it is tried again, and a drain does not wait for it."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._ended: Mapping[str, Job] = {}
         self._begun = False
+        self._known: set[str] = set()
         self.busy = True
         self.all_counted = False
+        self.stuck = ""
 
     def expect(self, requests: Iterable[Request]) -> None:
         """Active ones, as they are taken up: nobody is at their jobs that have ended, and nobody
         writes yet where only the mover does."""
         with _survived("drafts"):
             drafts.clear(self._house.rooms)
-        jobs = (job for one in requests for job in one.jobs)
-        self._ended = {job.identifier: job for job in jobs if not job.active}
+        jobs = {job.identifier: job for one in requests for job in one.jobs}
+        self._known |= jobs.keys()
+        self._ended = {name: job for name, job in jobs.items() if not job.active}
 
     def begin(self) -> None:
-        """Once, after the inbox was taken: an active request that somebody put there has jobs."""
+        """Once, after the inbox was taken: an active request that somebody put there has jobs. What
+        is planned later has begun nothing, whatever lies here under its names."""
         if not self._begun:
             self._begun = True
-            self._house.stoppers.do(lambda: self._run(self._ended))
+            active = self._house.book.requests.values()
+            self._known |= {job.identifier for one in active for job in one.jobs}
+            threading.Thread(
+                target=self._run, args=(self._ended,), name="sweep", daemon=True
+            ).start()
 
     def _run(self, ended: Mapping[str, Job]) -> None:
-        """In a thread. Never fails: what can't be cleared now is found again at the next start."""
+        """In a thread. What can't be cleared of jobs that have ended is found again at the next
+        start."""
         try:
-            _be_rid(self._house, "containers", _clear_containers(self._house), ended)
-        finally:
-            self.all_counted = True
+            while why := self._clear_strangers():
+                self.stuck, self.busy = why, False
+                self._house.wake.set()
+                time.sleep(RETRY_S)
+            self.all_counted, self.stuck, self.busy = True, "", True
             self._house.wake.set()
-        try:
+            _be_rid(self._house, "containers", _clear_containers(self._house), ended)
             _be_rid(self._house, "publications", _finish_publishing(self._house), ended)
             _be_rid(self._house, "folders", _clear_folders(self._house, ended), ended)
             _fold(self._house)
+        except Stopping:
+            return
         finally:
             self.busy = False
             self._house.wake.set()
+
+    def _clear_strangers(self) -> str:
+        """Of jobs that no request told of when this runner began. Returns why some may be left, or
+        that there are any is not known; "" if there are none."""
+        house = self._house
+        with _survived("what no request tells of") as survived:
+            for one in orphans.containers(house.executor(house.executor_name)):
+                if one.job not in self._known and one.clear:
+                    one.clear()
+                    log.info("swept: container %s", one.name)
+            published = {journal.made.job for _, journal in unfinished(house.storage)}
+            for one in orphans.folders(house.storage, house.rooms.spool8):
+                if one.job not in self._known | published:
+                    _put_aside(house, one.name)
+        return survived.trouble
 
 
 def _be_rid(house: House, what: str, found: Iterable[Leftover], ended: Collection[str]) -> None:
@@ -123,13 +158,25 @@ def _clear_folders(house: House, ended: Mapping[str, Job]) -> Iterator[Leftover]
             keep = partial(house.storage.keep, one.name)
             yield Leftover(one.job, f"folder {one.name}, to be kept", keep)
             continue
-        kept = one.name.removesuffix(SWEPT) + SWEPT
+        kept = _swept(one.name)
         yield Leftover(
             job=one.job,
             what=f"folder {one.name}",
             finish=partial(house.storage.clear, kept),
             aside=partial(_move, house, one.name, kept),
         )
+
+
+def _put_aside(house: House, name: str) -> None:
+    """Its name is free then; it takes a while to remove it."""
+    aside = _swept(name)
+    if name != aside:
+        house.storage.clear(aside)  # one that was left by the sweep before
+        _move(house, name, aside)
+
+
+def _swept(name: str) -> str:
+    return name.removesuffix(SWEPT) + SWEPT
 
 
 def _move(house: House, name: str, kept: str) -> None:
@@ -153,10 +200,24 @@ def _is_taken(house: House, left: Leftover, ended: Collection[str]) -> bool:
     return bool(answer)
 
 
+@dataclass
+class _Survival:
+    """trouble: in words that may be read outside."""
+
+    trouble: str = ""
+
+
 @contextlib.contextmanager
-def _survived(what: str) -> Iterator[None]:
+def _survived(what: str) -> Iterator[_Survival]:
     """One thing that can't be cleared is no reason to leave the others."""
+    survival = _Survival()
     try:
-        yield
+        yield survival
+    except Stopping:
+        raise
     except (SpoolrunnerError, OSError) as error:
+        survival.trouble = error.message if isinstance(error, TryLater) else TROUBLE
         log.warning("not swept: %s: %s", what, error)
+    except Exception:
+        survival.trouble = TROUBLE
+        log.exception("not swept: %s: this is our bug", what)

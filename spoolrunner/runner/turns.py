@@ -50,15 +50,19 @@ class Turns:
         self.queue_up()
         held = self._held_back(now, lines) if self._waiting.ready else None
         if held:
-            for pair in self._waiting.ready.values():
-                self._tell(*pair, *held)
-            self._untold = list(self._waiting.ready)
+            self.hold(*held)
             return []
         self._hold_for_database(now)
         running = {(line.request.workspace.name, line.job.action) for line in lines}
         executing = [line for line in lines if line.job.executing]
         load = plan.load_of(self._candidate(line.request, line.job) for line in executing)
         return self._take(load, lambda request, job: self._may_start(request, job, running, now))
+
+    def hold(self, code: Code, message: str) -> None:
+        """Nobody starts now, and why."""
+        for pair in self._waiting.ready.values():
+            self._tell(*pair, code, message)
+        self._untold = list(self._waiting.ready)
 
     def _held_back(self, now: Flags, lines: Collection[Line]) -> tuple[Code, str] | None:
         if bad := holds.of_disk(lines):

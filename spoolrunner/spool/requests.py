@@ -154,9 +154,9 @@ class Requests:
         return read_done(self._rooms, identifier)
 
     def is_gone(self, request: Request) -> bool:
-        """Has a person taken the file of an active request away? Raises OSError if the room is gone
-        too: then it is the disk that went."""
-        if os.path.lexists(self.path(request.identifier)):
+        """Has a person taken the file of an active request away? Raises OSError if the disk does
+        not say so, or the room is gone too: then it is the disk that went."""
+        if notebook.mark_of(self.path(request.identifier)):
             return False
         os.stat(self._rooms.running)
         return True

@@ -3,9 +3,10 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
-from tests.site import Site
+from tests.site import Site, commit
 from tests.system.test_crash_points import CHAIN, GATE, GATED
 
 DEAF = CHAIN.replace("FIRST", "trap true TERM; while true; do sleep 1; done")
@@ -100,6 +101,38 @@ def test_a_disk_that_is_away_for_a_while_withdraws_nothing(site: Site) -> None:
     (job,) = site.finished("r1")["jobs"]
     assert (job["status"], job["attempt"]) == ("succeeded", 1)
     assert "by hand: withdrawn" not in (site.folder / "runner.log").read_text()
+
+
+def test_a_disk_that_does_not_say_whether_a_file_is_there_withdraws_nothing(site: Site) -> None:
+    site.drop(site.request(site.study({"project.yaml": GATED}), "first", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: _started(site, "r1"))
+    options = ("-qq", "-f", "-o", "/dev/null", "-P", str(site.spool / "running/r1.json"))
+    failing = ("-e", "inject=newfstatat,lstat,stat:error=EIO", "-p", str(runner.pid))
+    with subprocess.Popen(["strace", *options, *failing]) as trouble:
+        site.until(lambda: "the disk fails" in (site.folder / "runner.log").read_text())
+        trouble.terminate()
+    site.let_go()
+    (job,) = site.finished("r1")["jobs"]
+    assert (job["status"], job["attempt"]) == ("succeeded", 1)
+
+
+def test_another_request_under_the_name_of_a_withdrawn_one_gets_nothing_of_it(site: Site) -> None:
+    """Its jobs have the same names, and so have their containers and folders."""
+    study = site.study({"project.yaml": GATED, "a.txt": "old"})
+    site.drop(site.request(study, "first", identifier="r1"))
+    runner = site.start()
+    site.until(lambda: _started(site, "r1"))
+    runner.kill()
+    runner.wait()
+    _take_away(site, "r1")
+    (study / "project.yaml").write_text(CHAIN.replace("FIRST; echo x", "cat a.txt"))
+    (study / "a.txt").write_text("new")
+    site.drop(site.request(commit(study), "first", identifier="r1"))
+    site.start()
+    (job,) = site.finished("r1")["jobs"]
+    assert (job["status"], job["attempt"]) == ("succeeded", 1)
+    assert (site.high / "workspaces/ws/a.csv").read_text() == "new"
 
 
 def _take_away(site: Site, identifier: str) -> Path:
