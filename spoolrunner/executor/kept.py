@@ -151,7 +151,8 @@ class KeptJob:
             files.write_unflushed(self._folder / FORGOTTEN, b"", files.PRIVATE_FILE)
             if self._held():
                 raise TryLater("A job begins while it is cleared away.", kind="does_not_end")
-        for name in (".started", ".status", "status", "lock", "started", FORGOTTEN):
+        last = ("started", FORGOTTEN)
+        for name in (*(set(os.listdir(self._folder)) - {*last}), *last):  # drafts as well
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._folder / name)
         os.rmdir(self._folder)

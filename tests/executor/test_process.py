@@ -288,12 +288,17 @@ def test_a_keeper_that_comes_after_its_name_was_given_up_begins_nothing(tmp_path
     assert not (tmp_path / "words").exists()
 
 
-def test_a_name_that_was_given_up_half_way_can_be_begun(tmp_path: Path) -> None:
-    (tmp_path / kept.FORGOTTEN).touch()
-    job = kept.KeptJob(tmp_path)
+def test_a_name_that_was_given_up_half_way_can_be_begun_and_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "name"
+    folder.mkdir()
+    (folder / kept.FORGOTTEN).touch()
+    (folder / ".draft-of-it").touch()  # of a power cut
+    job = kept.KeptJob(folder)
     job.begin(description_of(tmp_path), ())
     job.wait(BOUND_S)
     assert (tmp_path / "words").read_text() == "word\n"
+    job.forget()
+    assert not folder.exists()
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="limits of a whole job need root")

@@ -9,6 +9,18 @@ from pathlib import Path
 from tests.site import Site, commit
 from tests.system.test_crash_points import CHAIN, GATE, GATED
 
+TWO = """\
+version: "4.0"
+actions:
+  one:
+    run: python:v2 sh -c "touch begun; FIRST; cat word > a.csv"
+    outputs:
+      highly_sensitive: {a: a.csv}
+  two:
+    run: python:v2 sh -c "touch begun; FIRST; cat word > b.csv"
+    outputs:
+      highly_sensitive: {b: b.csv}
+"""
 DEAF = CHAIN.replace("FIRST", "trap true TERM; while true; do sleep 1; done")
 
 
@@ -119,20 +131,22 @@ def test_a_disk_that_does_not_say_whether_a_file_is_there_withdraws_nothing(site
 
 def test_another_request_under_the_name_of_a_withdrawn_one_gets_nothing_of_it(site: Site) -> None:
     """Its jobs have the same names, and so have their containers and folders."""
-    study = site.study({"project.yaml": GATED, "a.txt": "old"})
-    site.drop(site.request(study, "first", identifier="r1"))
+    site.settings["MAX_WORKERS"] = "2"
+    old = TWO.replace("FIRST", GATE)
+    study = site.study({"project.yaml": old, "word": "old"})
+    site.drop(site.request(study, "run_all", identifier="r1"))
     runner = site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: len(list(site.high.glob("volumes/*/workspace/begun"))) == 2)
     runner.kill()
     runner.wait()
     _take_away(site, "r1")
-    (study / "project.yaml").write_text(CHAIN.replace("FIRST; echo x", "cat a.txt"))
-    (study / "a.txt").write_text("new")
-    site.drop(site.request(commit(study), "first", identifier="r1"))
+    (study / "project.yaml").write_text(TWO.replace("FIRST", "true"))
+    (study / "word").write_text("new")
+    site.drop(site.request(commit(study), "run_all", identifier="r1"))
     site.start()
-    (job,) = site.finished("r1")["jobs"]
-    assert (job["status"], job["attempt"]) == ("succeeded", 1)
-    assert (site.high / "workspaces/ws/a.csv").read_text() == "new"
+    assert [job["attempt"] for job in site.finished("r1")["jobs"]] == [1, 1]
+    made = site.high / "workspaces/ws"
+    assert [(made / name).read_text() for name in ("a.csv", "b.csv")] == ["new", "new"]
 
 
 def _take_away(site: Site, identifier: str) -> Path:
