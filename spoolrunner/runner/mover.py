@@ -55,6 +55,7 @@ class Mover:
         self._unrun = Unrun(house)
         self._sweep = Sweep(house)
         self._looked_s = clock.monotonic_s()
+        self._touched: list[Request] = []
         self._stop = False
 
     def run(self, *, drain: bool) -> None:
@@ -222,10 +223,11 @@ class Mover:
         self._lines.begin(request, job)
 
     def _save(self) -> None:
-        for request in self._book.save():
-            self._withdrawn(request)
-        for request in self._missed():
-            self._withdrawn(request)
+        self._touched += self._book.save()
+        self._touched += [one for one in self._missed() if one not in self._touched]
+        while self._touched:  # kept, should the disk fail: nobody may go on before that
+            self._withdrawn(self._touched[0])
+            self._touched.pop(0)
         self._book.release()
         self._folding.fold(self._lines.requests())
         finished = self._finished()
