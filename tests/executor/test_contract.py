@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from spoolrunner.errors import Refused
-from spoolrunner.executor import Absent, Executor, Exit, Launch, Limits, Running
+from spoolrunner.executor import Absent, Executor, Exit, Launch, Limits, Process, Running
 from tests.executor.conftest import AS_ROOT, BOUND_S, USER, House
 from tests.rig import images
 
@@ -60,12 +60,17 @@ def test_what_a_running_job_uses_is_known_and_of_another_nothing(house: House) -
     assert house.executor.usage(f"sr-{house.spool8}-other-1") is None
 
 
+def is_at(process: Process, launch: Launch) -> bool:
+    """A container's is the engine's own until it becomes the job's."""
+    seen = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    return process.argv[-1] == launch.arguments[-1] and seen.endswith(b"; true\0")
+
+
 def test_its_process_is_known_while_it_runs(house: House) -> None:
     launch = house.waiting("true")
     deadline = time.monotonic() + BOUND_S
-    while not (it := house.executor.process(launch.name)) or it.argv[-1] != launch.arguments[-1]:
+    while not ((it := house.executor.process(launch.name)) and is_at(it, launch)):
         assert time.monotonic() < deadline, f"its process is not found: {it}"
-    assert Path(f"/proc/{it.pid}/cmdline").read_bytes().endswith(b"; true\0")
     house.open_gate(launch)
     house.end_of(launch)
     assert house.executor.process(launch.name) is None

@@ -209,7 +209,7 @@ def reads_after_the_sweep_has_begun(*arguments):
     assert begun.wait(100)
     return read(*arguments)
 def clears_when_the_job_runs(storage, name):
-    if threading.current_thread().name.startswith("stopper"):
+    if threading.current_thread().name == "sweep" and (storage.jobs / name).exists():
         begun.set()
         until = time.monotonic() + 100
         while not Path(sys.argv[1]).exists():

@@ -99,6 +99,8 @@ def test_nothing_starts_beside_what_a_killed_runner_left_of_a_withdrawn_request(
     assert _code(site, "r2") == "created"
     os.kill(keeper, signal.SIGCONT)
     site.until(lambda: _started(site, "r2"))
+    site.let_go()
+    assert site.finished("r2")["status"] == "failed"  # of what was cancelled
 
 
 def test_a_disk_that_is_away_for_a_while_withdraws_nothing(site: Site) -> None:
