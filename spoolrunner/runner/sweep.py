@@ -75,11 +75,9 @@ class Sweep:
             self._begun = True
             active = self._house.book.requests.values()
             self._known |= {job.identifier for one in active for job in one.jobs}
-            threading.Thread(
-                target=self._run, args=(self._ended,), name="sweep", daemon=True
-            ).start()
+            threading.Thread(target=self._run, name="sweep", daemon=True).start()
 
-    def _run(self, ended: Mapping[str, Job]) -> None:
+    def _run(self) -> None:
         """In a thread. What can't be cleared of jobs that have ended is found again at the next
         start."""
         try:
@@ -89,10 +87,11 @@ class Sweep:
                 time.sleep(RETRY_S)
             self.all_counted, self.stuck, self.busy = True, "", True
             self._house.wake.set()
-            _be_rid(self._house, "containers", _clear_containers(self._house), ended)
-            _be_rid(self._house, "publications", _finish_publishing(self._house), ended)
-            _be_rid(self._house, "folders", _clear_folders(self._house, ended), ended)
-            _fold(self._house)
+            house, ended = self._house, self._ended
+            _be_rid(house, "containers", _clear_containers(house), ended)
+            _be_rid(house, "publications", _finish_publishing(house), ended)
+            _be_rid(house, "folders", _clear_folders(house, ended), ended)
+            _fold(house)
         except Stopping:
             return
         finally:

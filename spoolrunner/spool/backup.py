@@ -24,15 +24,13 @@ from spoolrunner.headway import Headway
 from spoolrunner.spool import audit
 from spoolrunner.spool.rooms import MARKER, Rooms
 
+log = logging.getLogger(__name__)
+
 # Later rooms win. Locks, drafts, git's cache and what the process executor keeps are made anew.
 FIRST = (".claims", "running")  # then done/
 THEN = ("index", "outbox", "rejected", "control", "workspaces")
 NOTED = ("running", "workspaces")  # whose files may have notes beside them
 LAST = (MARKER, "recent.json", ".locks/sequence")
-
-
-log = logging.getLogger(__name__)
-
 PASSED_OVER = (errno.ENOENT, errno.ELOOP, errno.EINVAL)  # gone, a link, not a regular file
 
 

@@ -11,7 +11,7 @@ from spoolrunner.executor import Running
 from spoolrunner.executor.kept import KeptJob
 from tests.rig.engine import Engine
 from tests.site import WITHIN_S, Site
-from tests.system.test_crash_points import GATED, die_at
+from tests.system.test_crash_points import GATED, die_at, has_started
 
 SLOW = """\
 version: "4.0"
@@ -68,7 +68,7 @@ def test_killed_five_times_while_jobs_run_each_is_started_once(
         identifier = f"kill{number}"
         docker_site.drop(docker_site.request(study, *SLOW_ACTIONS, identifier=identifier))
         runner = docker_site.start()
-        docker_site.until(partial(_started, docker_site, identifier))
+        docker_site.until(partial(has_started, docker_site, identifier))
         runner.kill()
         runner.wait()
         docker_site.drain()
@@ -84,7 +84,7 @@ def test_sigterm_leaves_jobs_running_and_the_next_runner_takes_them_over(site: S
     study = site.study({"project.yaml": GATED})
     site.drop(site.request(study, "first", identifier="r1"))
     runner = site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     runner.send_signal(signal.SIGTERM)
     assert runner.wait(WITHIN_S) == 0
     assert site.active("r1")["jobs"][0]["status"] == "running"
@@ -98,7 +98,7 @@ def test_the_folder_of_a_lost_job_is_kept_by_the_next_runner_too(site: Site) -> 
     site.settings["MAX_ATTEMPTS"] = "1"
     site.drop(site.request(site.study({"project.yaml": GATED}), "first", identifier="r1"))
     runner = site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     runner.kill()
     runner.wait()
     site.let_go()
@@ -138,7 +138,7 @@ def test_cancel_ends_a_running_job_and_what_waits_for_it(site: Site) -> None:
     study = site.study({"project.yaml": ENDLESS})
     site.drop(site.request(study, "run_all", identifier="r1"))
     site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     site.do("cancel", "r1")
     site.finished("r1")
     assert set(site.statuses("r1").values()) == {"cancelled_by_user"}
@@ -150,7 +150,7 @@ def test_cancel_of_one_action_fails_only_what_needs_it(site: Site) -> None:
     asked = site.request(study, "run_all", identifier="r1")
     site.drop(asked)
     site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     site.drop({**asked, "cancelled_actions": ["endless"]})
     site.finished("r1")
     assert site.statuses("r1") == {"endless": "cancelled_by_user", "after": "dependency_failed"}
@@ -162,7 +162,7 @@ def test_who_waits_for_a_job_that_another_request_cancels_runs_it_itself(site: S
     study = site.study({"project.yaml": ENDLESS.replace("sleep 1000", "sleep 3; echo > a.csv")})
     site.start()
     site.drop(site.request(study, "endless", identifier="r1"), "r1.json")
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     site.drop(site.request(study, "after", identifier="r2"), "r2.json")
     site.until(lambda: (site.spool / "running/r2.json").exists() and site.active("r2")["jobs"])
     assert [job["action"] for job in site.active("r2")["jobs"]] == ["after"]
@@ -205,13 +205,6 @@ def test_out_of_memory_is_told_apart(docker_site: Site) -> None:
 
 
 SLOW_ACTIONS = ("one", "two", "three")
-
-
-def _started(site: Site, identifier: str) -> bool:
-    path = site.spool / "running" / f"{identifier}.json"
-    return path.exists() and any(
-        job["phase"] == "started" for job in site.active(identifier)["jobs"]
-    )
 
 
 def _spool8(site: Site) -> str:

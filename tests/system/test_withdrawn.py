@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.site import Site, commit
-from tests.system.test_crash_points import CHAIN, GATE, GATED
+from tests.system.test_crash_points import CHAIN, GATE, GATED, has_started
 
 TWO = """\
 version: "4.0"
@@ -29,13 +29,13 @@ def test_what_was_withdrawn_goes_on_once_its_jobs_have_stopped(site: Site) -> No
     site.settings["STOP_GRACE"] = "2s"
     site.drop(site.request(site.study({"project.yaml": DEAF}), "run_all", identifier="r1"))
     site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     aside = (site.spool / "running/r1.json").rename(site.folder / "r1.json")
     (site.spool / "control/cancel/r1@second").touch()  # a change that was to be written
     site.until(lambda: "by hand: withdrawn" in (site.folder / "runner.log").read_text())
     site.drop(aside.read_bytes(), "back.json")
-    site.until(lambda: (site.spool / "running/r1.json").exists() and _started(site, "r1"))
-    site.until(lambda: site.active("r1")["jobs"][0]["attempt"] == 2 and _started(site, "r1"))
+    site.until(lambda: (site.spool / "running/r1.json").exists() and has_started(site, "r1"))
+    site.until(lambda: site.active("r1")["jobs"][0]["attempt"] == 2 and has_started(site, "r1"))
     site.do("kill", "r1")
     assert site.finished("r1")["jobs"][0]["status_code"] == "killed_by_admin"
 
@@ -64,16 +64,16 @@ def test_what_is_put_back_waits_for_its_turn_again(site: Site) -> None:
     study = site.study({"project.yaml": GATED})
     site.drop(site.request(study, "first", identifier="r1", workspace={"name": "one"}))
     runner = site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     site.drop(site.request(study, "first", identifier="r2", workspace={"name": "two"}))
     site.until(lambda: _code(site, "r2") == "waiting_on_workers")
     aside = _take_away(site, "r1")
-    site.until(lambda: _started(site, "r2"))
+    site.until(lambda: has_started(site, "r2"))
     aside.rename(site.spool / "inbox/back.json")
     site.until(lambda: _code(site, "r1") == "waiting_on_workers")
-    assert _started(site, "r2")
+    assert has_started(site, "r2")
     site.let_go()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     assert site.active("r1")["jobs"][0]["attempt"] == 2
     site.let_go()
     assert [site.finished(name)["status"] for name in ("r1", "r2")] == ["succeeded"] * 2
@@ -85,7 +85,7 @@ def test_nothing_starts_beside_what_a_killed_runner_left_of_a_withdrawn_request(
     study = site.study({"project.yaml": GATED})
     site.drop(site.request(study, "first", identifier="r1", workspace={"name": "one"}))
     runner = site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     runner.kill()
     runner.wait()
     _take_away(site, "r1")
@@ -98,7 +98,7 @@ def test_nothing_starts_beside_what_a_killed_runner_left_of_a_withdrawn_request(
     site.until(lambda: _code(site, "r2", "second") == "cancelled_by_user")
     assert _code(site, "r2") == "created"
     os.kill(keeper, signal.SIGCONT)
-    site.until(lambda: _started(site, "r2"))
+    site.until(lambda: has_started(site, "r2"))
     site.let_go()
     assert site.finished("r2")["status"] == "failed"  # of what was cancelled
 
@@ -120,7 +120,7 @@ def test_a_disk_that_is_away_for_a_while_withdraws_nothing(site: Site) -> None:
 def test_a_disk_that_does_not_say_whether_a_file_is_there_withdraws_nothing(site: Site) -> None:
     site.drop(site.request(site.study({"project.yaml": GATED}), "first", identifier="r1"))
     runner = site.start()
-    site.until(lambda: _started(site, "r1"))
+    site.until(lambda: has_started(site, "r1"))
     options = ("-qq", "-f", "-o", "/dev/null", "-P", str(site.spool / "running/r1.json"))
     failing = ("-e", "inject=newfstatat,lstat,stat:error=EIO", "-p", str(runner.pid))
     with subprocess.Popen(["strace", *options, *failing]) as trouble:
@@ -153,13 +153,6 @@ def test_another_request_under_the_name_of_a_withdrawn_one_gets_nothing_of_it(si
 
 def _take_away(site: Site, identifier: str) -> Path:
     return (site.spool / f"running/{identifier}.json").rename(site.folder / f"{identifier}.json")
-
-
-def _started(site: Site, identifier: str) -> bool:
-    path = site.spool / "running" / f"{identifier}.json"
-    return path.exists() and any(
-        job["phase"] == "started" for job in site.active(identifier)["jobs"]
-    )
 
 
 def _code(site: Site, identifier: str, action: str = "first") -> str:
